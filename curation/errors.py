@@ -1,0 +1,15 @@
+"""The errors that a user can cause, and the one rule about them.
+
+A `UserError` carries one line that says what is wrong and what to do. The command line prints
+that line and exits with 2. Any other exception that reaches the command line is a bug.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used: one line, what is wrong and what to do."""
+
+
+class StoreError(UserError):
+    """A place cannot be read or written (missing, full, read-only, refused, timed out)."""

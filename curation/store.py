@@ -1,0 +1,293 @@
+"""Places: local folders, s3://, gs:// and http(s), through fsspec, and the atomic commit of a file.
+
+A file in a place is either whole or not there. On a local disk a commit is a temporary name in
+the same folder, an fsync and a rename; on an object store it is one upload, which the store
+publishes as a whole. Everything that other processes rely on is written by `Place.commit`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import StoreError
+
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
+SCHEMES = ("http", "https", "s3", "gs", "gcs")
+_TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}\.part$")
+_CHUNK = 1 << 20
+
+
+def is_url(place: str) -> bool:
+    """Whether this text names a scheme (`https://…`) instead of a local path."""
+    return bool(_SCHEME.match(place))
+
+
+def without_secrets(url: str) -> str:
+    """The URL without user, password and query, fit for logs and error lines."""
+    if not is_url(url):
+        return url
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def filesystem(place: str) -> tuple[Any, str]:
+    """The fsspec file system of a place and the path in it.
+
+    Raises:
+        StoreError: the scheme is unknown, or its library is not installed.
+    """
+    if not is_url(place):
+        return fsspec.filesystem("file"), os.path.abspath(place)
+    scheme = place.split("://", 1)[0].lower()
+    if scheme not in SCHEMES:
+        raise StoreError(f"{without_secrets(place)}: {scheme}:// is not supported; use a path or {', '.join(SCHEMES)}")
+    options: dict[str, Any] = {}
+    if scheme in ("http", "https"):
+        import aiohttp  # comes with fsspec's http file system
+
+        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)}
+    try:
+        return fsspec.core.url_to_fs(place, **options)
+    except ImportError as error:
+        extra = _EXTRA.get(scheme, scheme)
+        raise StoreError(f"{scheme}:// needs an extra library: pip install 'reelmill[{extra}]'") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Of a local file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error of the operating system, the network or a store."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder"
+    if isinstance(error, NotADirectoryError):
+        return "a part of its path is not a folder"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left on the device"
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return "the file system is read-only"
+    status = getattr(error, "status", None)
+    if status is not None:
+        return f"the server answered {status}"
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200]
+
+
+@contextlib.contextmanager
+def _telling(verb: str, place: str) -> Iterator[None]:
+    """Turns whatever a file system throws into one line that names the place."""
+    import aiohttp
+
+    try:
+        yield
+    except StoreError:
+        raise
+    except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise StoreError(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error
+
+
+class Place:
+    """A folder on a disk, in an object store, or behind http (read only).
+
+    Paths given to its methods are relative, with forward slashes.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self.root = os.fspath(root).rstrip("/") or "/"
+        self.fs, self._base = filesystem(self.root)
+        self._base = self._base.rstrip("/")
+        self.local = not is_url(self.root)
+
+    def __repr__(self) -> str:
+        return f"Place({without_secrets(self.root)!r})"
+
+    def __reduce__(self) -> tuple[type[Place], tuple[str]]:
+        return Place, (self.root,)
+
+    def url(self, path: str = "") -> str:
+        """The address of a file in this place, as a user would write it."""
+        return posixpath.join(self.root, path) if path else self.root
+
+    def _full(self, path: str) -> str:
+        return posixpath.join(self._base, path) if path else self._base
+
+    def exists(self, path: str = "") -> bool:
+        with _telling("look at", self.url(path)):
+            return bool(self.fs.exists(self._full(path)))
+
+    def size(self, path: str) -> int:
+        with _telling("look at", self.url(path)):
+            return int(self.fs.size(self._full(path)))
+
+    def names(self, folder: str, suffix: str = "") -> list[str]:
+        """Names of the finished files in a folder, sorted; empty where the folder is missing."""
+        with _telling("list", self.url(folder)):
+            try:
+                found = self.fs.ls(self._full(folder), detail=False, refresh=True)
+            except FileNotFoundError:
+                return []
+            names = (posixpath.basename(name.rstrip("/")) for name in found)
+            return sorted(name for name in names if name.endswith(suffix) and not _TEMPORARY.match(name))
+
+    def read(self, path: str) -> bytes:
+        with _telling("read", self.url(path)):
+            return bytes(self.fs.cat_file(self._full(path)))
+
+    def text(self, path: str) -> str:
+        return self.read(path).decode("utf-8")
+
+    @contextlib.contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes]]:
+        with _telling("read", self.url(path)), self.fs.open(self._full(path), "rb") as file:
+            yield file
+
+    def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        with self.open(path) as file, _telling("read", self.url(path)):
+            return pq.read_table(file, columns=columns)
+
+    def schema(self, path: str) -> pa.Schema:
+        with self.open(path) as file, _telling("read", self.url(path)):
+            return pq.read_schema(file)
+
+    def commit(self, path: str, content: bytes | Path) -> None:
+        """Publish a file as a whole: bytes, or a finished local file (which may be moved).
+
+        Raises:
+            StoreError: the place is full, read-only or unreachable; nothing half-written is left.
+        """
+        with _telling("write", self.url(path)):
+            if self.local:
+                self._commit_local(Path(self._full(path)), content)
+            elif isinstance(content, Path):
+                self.fs.put_file(str(content), self._full(path))
+            else:
+                self.fs.pipe_file(self._full(path), content)
+
+    def _commit_local(self, target: Path, content: bytes | Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.parent / f".{target.name}.{uuid.uuid4().hex}.part"
+        try:
+            if isinstance(content, Path):
+                try:
+                    os.rename(content, part)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    shutil.copyfile(content, part)
+                with open(part, "rb+") as file:
+                    os.fsync(file.fileno())
+            else:
+                with open(part, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def commit_table(self, path: str, table: pa.Table) -> None:
+        """Publish a Parquet file; the same table gives the same bytes."""
+        self.commit(path, parquet(table))
+
+    def append(self, path: str, text: str) -> None:
+        """Add a line to a local log. Not atomic: only for what nobody relies on."""
+        assert self.local
+        with _telling("write", self.url(path)), open(self._full(path), "a", encoding="utf-8") as file:
+            file.write(text)
+
+    def remove(self, path: str) -> None:
+        with _telling("remove", self.url(path)), contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self._full(path))
+
+    def remove_empty(self, folder: str) -> None:
+        """Remove a local folder if nothing is in it; object stores have no folders."""
+        if self.local:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._full(folder))
+
+    def sweep(self, folder: str) -> None:
+        """Remove what killed writers left behind in a folder."""
+        if not self.local or not os.path.isdir(self._full(folder)):
+            return
+        for name in os.listdir(self._full(folder)):
+            if _TEMPORARY.match(name):
+                Path(self._full(folder), name).unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Raise a `StoreError` now, before any work, if nothing can be written here."""
+        probe = f".writable-{uuid.uuid4().hex}"
+        self.commit(probe, b"")
+        self.remove(probe)
+
+
+def parquet(table: pa.Table) -> bytes:
+    """A table as the bytes of a Parquet file; the same table gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+@contextlib.contextmanager
+def fetched(uri: str, *, max_bytes: int) -> Iterator[Path]:
+    """A local path with the bytes of `uri`: itself if it is a file, else a bounded temporary copy.
+
+    Raises:
+        StoreError: it is missing, unreadable, or larger than `max_bytes`.
+    """
+    if not is_url(uri):
+        path = Path(uri)
+        with _telling("read", uri), open(path, "rb") as file:
+            if not os.path.isfile(path):
+                raise StoreError(f"cannot read {uri}: not a regular file")
+            size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise StoreError(f"{uri}: {size} bytes are more than the limit of {max_bytes}")
+        yield path
+        return
+    fs, remote = filesystem(uri)
+    with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
+        local = Path(folder, "source")
+        with (
+            _telling("read", uri),
+            fs.open(remote, "rb", block_size=_CHUNK, cache_type="readahead") as incoming,
+            open(local, "wb") as file,
+        ):
+            while chunk := incoming.read(_CHUNK):
+                file.write(chunk)
+                if file.tell() > max_bytes:
+                    raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")
+        yield local

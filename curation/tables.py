@@ -1,0 +1,186 @@
+"""The contract: every table that Reelmill writes, field by field.
+
+Each field carries its meaning and its unit as Arrow metadata (`doc`, `unit`), so that the schema
+explains itself in any Parquet reader. Tables are written in parts, one part a work unit, and are
+joined by `source_id` and `clip_id`. `docs/data.md` says the same in prose.
+
+    inputs/     one row for every row of the manifest, as it was given        (ingest)
+    sources/    one row for every input: what decoding found, ok or failed    (split)
+    clips/      one row for every scene or piece of a scene                   (split)
+    scores/     one row for every clip, a column for every measure            (score)
+    captions/   one row for every clip that passed the rules so far           (caption)
+    selection   one row for every clip: kept, or dropped and why              (select)
+    cuts/       one row for every kept clip that could be cut; goes away when
+                the shards are complete                                       (shard)
+    shards/     one row for every sample in the tar beside it                 (shard)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+
+MANIFEST_FORMAT = "reelmill/1"
+
+
+def column(name: str, type_: pa.DataType, doc: str, unit: str = "", *, null: bool = False) -> pa.Field:
+    """One documented field. `unit` is empty for text, ids and plain counts."""
+    return pa.field(name, type_, nullable=null, metadata={"doc": doc, "unit": unit})
+
+
+_ORIGIN = [
+    column("source_id", pa.string(), "The id column of the manifest's table, or the path below the listed folder."),
+    column("uri", pa.string(), "Local path or URL of the raw media file."),
+    column("kind", pa.string(), "video | image"),
+    column("caption", pa.string(), "The caption that came with the source.", null=True),
+    column("category", pa.string(), "The category that came with the source.", null=True),
+    column("licence", pa.string(), "The licence that came with the source.", null=True),
+    column("meta", pa.string(), "The other columns of the manifest's row, as a JSON object.", null=True),
+]
+
+INPUTS = pa.schema(
+    [
+        *_ORIGIN,
+        column("error", pa.string(), "Why this row cannot be used (no address, a repeated id).", null=True),
+    ]
+)
+
+SOURCES = pa.schema(
+    [
+        *_ORIGIN,
+        column("status", pa.string(), "ok | failed"),
+        column("error", pa.string(), "Why the source failed; null where status is ok.", null=True),
+        column("warning", pa.string(), "Why a source is ok only in part (cut off, damaged).", null=True),
+        column("bytes", pa.int64(), "Size of the raw file.", "bytes", null=True),
+        column("duration_s", pa.float64(), "First decoded frame to the end of the last.", "seconds", null=True),
+        column("frames", pa.int64(), "Frames that were decoded.", null=True),
+        column("fps", pa.float64(), "Decoded frames over duration.", "frames per second", null=True),
+        column("width", pa.int32(), "Displayed width: after rotation and pixel aspect.", "pixels", null=True),
+        column("height", pa.int32(), "Displayed height.", "pixels", null=True),
+        column("codec", pa.string(), "Video codec by FFmpeg's name.", null=True),
+        column("time_base", pa.string(), "Unit of the clips' pts as a fraction of a second.", null=True),
+        column("clips", pa.int32(), "Clips that this source gave; 0 where it failed."),
+    ]
+)
+
+CLIPS = pa.schema(
+    [
+        column("clip_id", pa.string(), "16 hex digits: a pure function of source id and exact time range."),
+        column("source_id", pa.string(), "The source that it was found in."),
+        column("scene", pa.int32(), "Number of the scene in the source, from 0."),
+        column("piece", pa.int32(), "Number of the piece, from 0, where a long scene was divided."),
+        column("start_pts", pa.int64(), "Timestamp of the first frame.", "time_base"),
+        column("end_pts", pa.int64(), "Timestamp where the last frame ends (exclusive).", "time_base"),
+        column("time_base", pa.string(), "Unit of the timestamps as a fraction of a second, for instance 1/12800."),
+        column("start_s", pa.float64(), "start_pts in seconds.", "seconds"),
+        column("end_s", pa.float64(), "end_pts in seconds.", "seconds"),
+        column("duration_s", pa.float64(), "end_s - start_s.", "seconds"),
+        column("frames", pa.int32(), "Frames in the range, counted while decoding."),
+        column("fps", pa.float64(), "frames over duration.", "frames per second"),
+        column("width", pa.int32(), "Displayed width of the source.", "pixels"),
+        column("height", pa.int32(), "Displayed height of the source.", "pixels"),
+        column("category", pa.string(), "The source's category.", null=True),
+        column(
+            "motion",
+            pa.float32(),
+            "Mean length of the optical flow between neighbouring frames, over sampled pairs.",
+            "frame widths per second",
+            null=True,
+        ),
+        column("motion_x", pa.float32(), "Mean horizontal flow, right positive.", "frame widths per second", null=True),
+        column("motion_y", pa.float32(), "Mean vertical flow, down positive.", "frame widths per second", null=True),
+        column("sharpness", pa.float32(), "Variance of the Laplacian of luma.", "luma steps squared", null=True),
+        column("brightness", pa.float32(), "Mean luma.", "0 black to 1 white", null=True),
+        column("thumbnails", pa.list_(pa.binary()), "JPEG pictures of the clip, in time order."),
+        column("thumbnail_s", pa.list_(pa.float64()), "When each picture is, in the source's time.", "seconds"),
+    ]
+)
+
+_CAPTION_FIELDS = [
+    column("caption", pa.string(), "What the clip shows.", null=True),
+    column("caption_words", pa.int32(), "Words in the caption; 0 without one."),
+    column("captioner", pa.string(), "Which captioner answered.", null=True),
+]
+
+CAPTIONS = pa.schema([column("clip_id", pa.string(), "The clip that this caption belongs to."), *_CAPTION_FIELDS])
+
+SELECTION = pa.schema(
+    [
+        column("clip_id", pa.string(), "The clip."),
+        column("kept", pa.bool_(), "Whether it goes into the shards."),
+        column("drop_reasons", pa.list_(pa.string()), "Every rule that it failed, the first first; empty if kept."),
+    ]
+)
+
+_MEDIA_FIELDS = [
+    column("offset", pa.int64(), "Where the bytes of the media member begin in the tar.", "bytes"),
+    column("bytes", pa.int64(), "Length of the media member.", "bytes"),
+    column("sha256", pa.string(), "Of the media member."),
+    column("frames", pa.int32(), "Frames in the media member, counted after the cut."),
+    column("fps", pa.float64(), "frames over duration.", "frames per second"),
+    column("duration_s", pa.float64(), "Length of the media.", "seconds"),
+    column("width", pa.int32(), "Width of the media.", "pixels"),
+    column("height", pa.int32(), "Height of the media.", "pixels"),
+    column("frame_pts", pa.list_(pa.int64()), "Timestamp of each frame in display order.", "frame_time_base"),
+    column("frame_time_base", pa.string(), "Unit of frame_pts as a fraction of a second."),
+    column("keyframes", pa.list_(pa.int32()), "Which frames can be decoded first, as positions in frame_pts."),
+]
+
+CUTS = pa.schema([column("clip_id", pa.string(), "The clip that was cut."), *_MEDIA_FIELDS])
+
+_SAMPLE_FIELDS = [
+    column("shard", pa.string(), "File name of the tar."),
+    column("key", pa.string(), "WebDataset key: members are key.mp4, key.txt and key.json."),
+    column("clip_id", pa.string(), "The clip that was cut."),
+    column("source_id", pa.string(), "The source that it was cut from."),
+    column("uri", pa.string(), "Address of the source."),
+    column("licence", pa.string(), "Licence of the source.", null=True),
+    column("category", pa.string(), "Category of the source.", null=True),
+    column("start_pts", pa.int64(), "First frame in the source.", "time_base"),
+    column("end_pts", pa.int64(), "End of the last frame in the source (exclusive).", "time_base"),
+    column("time_base", pa.string(), "Unit of start_pts and end_pts."),
+    *_MEDIA_FIELDS,
+    *_CAPTION_FIELDS,
+]
+# Measures of the clip that travel with the sample, so that trainers can condition on them.
+CARRIED = ("motion", "motion_x", "motion_y", "sharpness", "brightness")
+
+SAMPLES = pa.schema([*_SAMPLE_FIELDS, *(CLIPS.field(name) for name in CARRIED)])
+
+
+def scores_schema(measures: Sequence[pa.Field]) -> pa.Schema:
+    """The schema of `scores/`: the clip's id and one nullable column for every measure."""
+    return pa.schema([column("clip_id", pa.string(), "The clip that was scored."), *measures])
+
+
+def samples_schema(measures: Sequence[pa.Field]) -> pa.Schema:
+    """The schema of `shards/*.parquet`: the sample and every score of its clip."""
+    return pa.schema([*SAMPLES, *measures])
+
+
+def clip_id(source_id: str, start_pts: int, end_pts: int, time_base: str) -> str:
+    """The id of a clip: 16 hex digits, the same on every machine and in every run."""
+    text = "\0".join((source_id, str(start_pts), str(end_pts), time_base))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table of exactly this schema.
+
+    Raises:
+        ValueError: a row has a field that the schema does not know, or lacks a required one.
+    """
+    rows = list(rows)
+    names = set(schema.names)
+    required = {field.name for field in schema if not field.nullable}
+    for row in rows:
+        if unknown := set(row) - names:
+            raise ValueError(f"fields {sorted(unknown)} are not in the table's schema")
+        if missing := {name for name in required if row.get(name) is None}:
+            raise ValueError(f"required fields {sorted(missing)} are missing")
+    return pa.Table.from_pylist(rows, schema=schema)
