@@ -1,0 +1,222 @@
+"""The validated configuration of curation: one object for each phase, every key with a default.
+
+A manifest file is a `Recipe` in YAML. `load` reads one; a bare folder, table or media file stands
+for a manifest with that as its only source. Times are in seconds, sizes in pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from curation import validate
+from curation.errors import UserError
+from curation.store import is_url
+from curation.validate import Config
+
+MANIFEST_SUFFIXES = (".yaml", ".yml")
+
+
+class Columns(Config):
+    """Which columns of a table hold what. A column that is not named is looked up by its own name."""
+
+    uri: str = "uri"
+    """Address of the media: a path (relative to the table) or a URL."""
+    id: str | None = None
+    """A unique id; without one the address is the id."""
+    caption: str | None = None
+    """A caption that comes with the source."""
+    category: str | None = None
+    """A category that comes with the source."""
+    licence: str | None = None
+    """The licence of the source."""
+
+
+class SourceList(Config):
+    """One thing that goes in: media files, or tables that list them."""
+
+    files: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+    """A file, folder, glob or URL (or a list) of media; or of csv, tsv, jsonl or parquet tables of them."""
+    kind: Literal["video"] = "video"
+    """What the media are."""
+    columns: Columns | None = None
+    """For tables: which columns hold what."""
+    category: str | None = None
+    """The category of all of these sources, where a row does not say."""
+    licence: str | None = None
+    """The licence of all of these sources, where a row does not say."""
+
+
+class Ingest(Config):
+    """How the inputs are cut into work units."""
+
+    unit: int | None = Field(None, ge=1)
+    """Sources in a work unit; by default the number of sources over 512, between 1 and 256."""
+    max_bytes: int = Field(64 << 30, gt=0)
+    """A source larger than this fails; bounds the temporary copy of a remote file. Bytes."""
+
+
+class Split(Config):
+    """How sources are decoded and divided into clips."""
+
+    detector: Literal["adaptive", "content", "histogram"] = "adaptive"
+    """PySceneDetect's detector."""
+    threshold: float | None = Field(None, gt=0)
+    """The detector's threshold; by default PySceneDetect's own (adaptive 3.0, content 27.0, histogram 0.05)."""
+    speed: Literal["exact"] = "exact"
+    """exact decodes every frame."""
+    min_frames: int = Field(16, ge=1)
+    """No piece of a long scene is shorter than this; content and histogram join cuts nearer than this. Frames."""
+    max_seconds: float = Field(20.0, gt=0)
+    """A scene longer than this is divided evenly."""
+    thumbnails: int = Field(3, ge=1, le=16)
+    """Pictures kept of every clip; the scorers and captioners see these."""
+    thumbnail_size: int = Field(256, ge=64, le=1024)
+    """Short side of the pictures. Pixels."""
+    timeout_s: float = Field(3600.0, gt=0)
+    """A source whose decoding takes longer fails. Seconds of wall time."""
+    memory_mb: int = Field(4096, ge=512)
+    """A source whose decoder needs more address space fails. MiB."""
+
+
+class Signal(Config):
+    """The built-in scorer: needs no weights."""
+
+
+class Score(Config):
+    """Which scorers run; each writes columns of its own name."""
+
+    signal: Signal | None = Signal()
+    """Built in: colourfulness, contrast, sharpness and exposure of the pictures."""
+
+
+Percentile = Annotated[str, Field(pattern=r"^p(100|\d{1,2}(\.\d+)?)$")]
+Bound = Union[float, Percentile]
+
+
+class Rule(Config):
+    """One condition on one column of the clips; a clip that fails it is dropped for that reason."""
+
+    field: str
+    """A column of the clips, scores or captions."""
+    min: Bound | None = None
+    """The least value: a number, or a percentile of the column such as p25."""
+    max: Bound | None = None
+    """The greatest value: a number, or a percentile."""
+    between: tuple[Bound, Bound] | None = None
+    """Both at once."""
+    one_of: list[str] | None = None
+    """For text columns: the values that are allowed."""
+
+    @field_validator("min", "max", "between", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        for bound in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(bound, str) and not re.match(r"^p(100|\d{1,2}(\.\d+)?)$", bound):
+                raise ValueError(f"must be a number or a percentile from p0 to p100, not {bound!r}")
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, str, type(None))):
+                raise ValueError(f"must be a number or a percentile from p0 to p100, not {bound!r}")
+        if isinstance(value, (list, tuple)) and len(value) != 2:
+            raise ValueError("must be a list of two: the least and the greatest value")
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Rule:
+        given = [name for name in ("min", "max", "between", "one_of") if getattr(self, name) is not None]
+        if not given:
+            raise ValueError(f"the rule on {self.field!r} needs min, max, between or one_of")
+        if "between" in given and len(given) > 1 or "one_of" in given and len(given) > 1:
+            raise ValueError(f"the rule on {self.field!r} has {' and '.join(given)}; use one of them")
+        return self
+
+
+class Select(Config):
+    """Which clips are kept."""
+
+    rules: list[Rule] = [
+        Rule(field="frames", min=16),
+        Rule(field="caption_words", min=3),
+        Rule(field="height", min=240),
+    ]
+    """All must hold. Rules on captions come last: only clips that pass the others are captioned."""
+
+
+class Caption(Config):
+    """Where captions come from."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    captioners: list[Literal["source", "describe"]] = Field(["source", "describe"], alias="from", min_length=1)
+    """Asked in this order; the first that answers is taken."""
+
+
+class Shard(Config):
+    """How kept clips are cut and packed."""
+
+    cut: Literal["encode"] = "encode"
+    """encode: x264, exact to the frame."""
+    short_side: int | None = Field(320, ge=16)
+    """Clips are scaled down to this short side; smaller ones stay as they are; null keeps the size. Pixels."""
+    crf: int = Field(20, ge=0, le=51)
+    """x264's constant rate factor: lower is better and larger."""
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    """x264's speed."""
+    gop: int = Field(16, ge=1)
+    """Frames between key frames: short ones make random access in training cheap."""
+    samples: int = Field(256, ge=1)
+    """Samples in a shard."""
+    seed: int = 0
+    """Of the global shuffle of clips over shards."""
+    timeout_s: float = Field(600.0, gt=0)
+    """A clip whose cutting takes longer fails. Seconds of wall time."""
+
+
+class Report(Config):
+    """What the report shows."""
+
+    clips: int = Field(24, ge=1, le=400)
+    """Clips on a contact sheet, spread evenly over all that belong there."""
+
+
+class Recipe(Config):
+    """A dataset definition: what goes in and how it is curated."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    """Name of the dataset: letters, digits, dots, dashes and underscores."""
+    sources: list[SourceList] = Field(min_length=1)
+    """What goes in."""
+    ingest: Ingest = Ingest()
+    """See `Ingest`."""
+    split: Split = Split()
+    """See `Split`."""
+    score: Score = Score()
+    """See `Score`."""
+    select: Select = Select()
+    """See `Select`."""
+    caption: Caption = Caption()
+    """See `Caption`."""
+    shard: Shard = Shard()
+    """See `Shard`."""
+    report: Report = Report()
+    """See `Report`."""
+
+
+def load(manifest: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a manifest file, or of a bare folder, glob, table, media file or URL.
+
+    Raises:
+        UserError: in one line, with the line of the file and the nearest valid key where it helps.
+    """
+    if manifest.endswith(MANIFEST_SUFFIXES) and not is_url(manifest):
+        return validate.load(manifest, Recipe, overrides)
+    path = Path(manifest)
+    if not is_url(manifest) and not any(mark in manifest for mark in "*?[") and not path.exists():
+        raise UserError(f"{manifest}: no such file or folder; give a manifest (.yaml), or a folder of videos")
+    stem = re.split(r"[/\\]", manifest.split("?")[0].rstrip("/"))[-1].split(".")[0] if is_url(manifest) else ""
+    name = stem or (path.resolve().name if path.is_dir() else path.parent.resolve().name)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "clips"
+    return validate.parse({"name": name, "sources": [{"files": [manifest]}]}, Recipe, overrides)

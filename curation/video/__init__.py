@@ -1,0 +1,1 @@
+"""What is done to one media file. Knows nothing of tables, phases or Ray."""

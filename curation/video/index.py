@@ -1,0 +1,65 @@
+"""The frame index of a finished clip: what a decoder needs to reach any frame without scanning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from curation.video.decode import Decoder
+from curation.video.probe import MediaError, opened
+
+
+def index(path: Path, decode: bool = True) -> dict[str, Any]:
+    """Timestamps and key frames in display order, with every frame decoded as a check.
+
+    Returns:
+        `width`, `height` (pixels), `frames`, `frame_pts` (in `frame_time_base`), `frame_time_base`,
+        `duration_s`, and `keyframes` as positions in `frame_pts`.
+
+    Raises:
+        MediaError: a packet has no timestamp, or a frame is missing or cannot be decoded.
+    """
+    with opened(path) as (container, stream):
+        packets = sorted(_packets(container.demux(stream)))
+        if not packets:
+            raise MediaError("no packets")
+        width, height = stream.codec_context.width, stream.codec_context.height
+        time_base = stream.time_base
+    frame_pts = [pts for pts, _, _ in packets]
+    if decode:
+        decoded = _decoded(path)
+        if decoded != frame_pts:
+            raise MediaError(f"{len(decoded)} frames decode where the file holds {len(frame_pts)}")
+    assert time_base is not None
+    end = frame_pts[-1] + packets[-1][2]
+    return {
+        "width": width,
+        "height": height,
+        "frames": len(frame_pts),
+        "frame_pts": frame_pts,
+        "frame_time_base": f"{time_base.numerator}/{time_base.denominator}",
+        "duration_s": float((end - frame_pts[0]) * time_base),
+        "keyframes": [position for position, (_, key, _) in enumerate(packets) if key],
+    }
+
+
+def _packets(demuxed: Iterable[av.Packet]) -> Iterator[tuple[int, bool, int]]:
+    """(pts, whether a key frame, duration) of every packet."""
+    for packet in demuxed:
+        if packet.size:
+            if packet.pts is None:
+                raise MediaError("a packet has no timestamp")
+            yield packet.pts, packet.is_keyframe, packet.duration or 0
+
+
+def _decoded(path: Path) -> list[int]:
+    with opened(path) as (container, stream):
+        decoder = Decoder(container, stream)
+        frames = [pts for pts, _ in decoder.frames()]
+        if fault := decoder.faults.sentence():
+            raise MediaError(fault)
+        return frames

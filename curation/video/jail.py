@@ -1,0 +1,219 @@
+"""A child process in which strangers' media are decoded.
+
+A file can crash, hang or bloat only this child: wall time is bounded by the caller, address space
+by the kernel, and the child is started anew after it died. Requests and answers are one frame of
+JSON each (pictures in base64), so that a child which was taken over cannot make its parent
+unpickle anything.
+
+The child is started once and serves many files, since importing the decoders takes a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from curation.video.probe import MediaError
+
+_LENGTH = struct.Struct(">Q")
+# An answer holds the thumbnails of all clips of a file; a two-hour film gives about 300 MB.
+_MAX_ANSWER = 1 << 31
+_PR_SET_PDEATHSIG = 1
+
+
+class Jail:
+    """Runs `curation.video` functions on files in a bounded child process.
+
+    Args:
+        memory_mb: address space of the child in MiB.
+    """
+
+    def __init__(self, memory_mb: int):
+        self._memory_mb = memory_mb
+        self._child: subprocess.Popen[bytes] | None = None
+        self.cpu_s = 0.0
+        """User and system seconds of the living child, as of its last answer."""
+        self.peak_mb = 0.0
+        """Largest memory of any child so far, in MiB."""
+
+    def call(self, function: str, path: Path, timeout_s: float, **arguments: Any) -> Any:
+        """`function(path, **arguments)` in the child, as plain values.
+
+        Raises:
+            MediaError: the function raised one, or the child died, hung or ran out of memory.
+        """
+        child = self._started()
+        request = {"function": function, "path": str(path), "arguments": arguments}
+        deadline = time.monotonic() + timeout_s
+        try:
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write(_packed(request))
+            child.stdin.flush()
+            answer = _received(child.stdout, deadline)
+        except TimeoutError:
+            self.close()
+            raise MediaError(f"decoding took longer than {timeout_s:g} s") from None
+        except (OSError, EOFError, ValueError):
+            code = self.close()
+            raise MediaError(f"the decoder process died ({_cause(code)})") from None
+        self.cpu_s = float(answer.get("cpu_s", 0.0))
+        self.peak_mb = max(self.peak_mb, float(answer.get("peak_mb", 0.0)))
+        if "media_error" in answer:
+            raise MediaError(str(answer["media_error"]))
+        if "memory_error" in answer:
+            self.close()
+            raise MediaError(f"decoding needs more than {self._memory_mb} MiB")
+        if "bug" in answer:
+            raise RuntimeError(f"{function} failed on {path}: {answer['bug']}")
+        return _with_bytes(answer["value"])
+
+    def close(self) -> int | None:
+        """Kill the child; its exit status."""
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        self.cpu_s = 0.0
+        time.sleep(0.05)
+        status = child.poll()
+        if status is None:
+            child.kill()
+            child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        return status
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "curation.video.jail", str(self._memory_mb), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+        return self._child
+
+
+def _cause(status: int | None) -> str:
+    if status is None:
+        return "no answer"
+    if status < 0:
+        try:
+            return signal.Signals(-status).name
+        except ValueError:
+            return f"signal {-status}"
+    return f"exit status {status}"
+
+
+def _packed(message: Any) -> bytes:
+    data = json.dumps(message, default=_encode_bytes).encode()
+    return _LENGTH.pack(len(data)) + data
+
+
+def _encode_bytes(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    raise TypeError(f"{type(value).__name__} cannot leave the jail")
+
+
+def _with_bytes(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"base64"}:
+            return base64.b64decode(value["base64"])
+        return {key: _with_bytes(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_bytes(item) for item in value]
+    return value
+
+
+def _received(pipe: Any, deadline: float) -> dict[str, Any]:
+    (length,) = _LENGTH.unpack(_exactly(pipe.fileno(), _LENGTH.size, deadline))
+    if length > _MAX_ANSWER:
+        raise ValueError("the answer is too long")
+    answer = json.loads(_exactly(pipe.fileno(), length, deadline))
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is not a mapping")
+    return answer
+
+
+def _exactly(descriptor: int, count: int, deadline: float) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            raise TimeoutError
+        chunk = os.read(descriptor, min(1 << 20, count - len(data)))
+        if not chunk:
+            raise EOFError
+        data += chunk
+    return bytes(data)
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """The child: one request after the other until the parent closes the pipe."""
+    # Heavy imports belong to the child alone.
+    from curation.video.index import index
+    from curation.video.scan import Settings, scan
+
+    functions = {
+        "scan": lambda path, settings: scan(path, Settings(**settings)),
+        "index": index,
+    }
+    while header := requests.read(_LENGTH.size):
+        request = json.loads(requests.read(_LENGTH.unpack(header)[0]))
+        answer: dict[str, Any]
+        try:
+            answer = {"value": functions[request["function"]](Path(request["path"]), **request["arguments"])}
+        except MediaError as error:
+            answer = {"media_error": str(error)}
+        except MemoryError:
+            answer = {"memory_error": True}
+        except Exception as error:  # a bug of ours, told to the parent by name
+            answer = {"bug": f"{type(error).__name__}: {error}"}
+        answers.write(_packed(answer | _usage()))
+        answers.flush()
+
+
+def _usage() -> dict[str, float]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / unit}
+
+
+def _bound(memory_mb: int, parent: int) -> None:
+    """Limit the address space, forbid core files, and die with the parent."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def main() -> None:
+    _bound(int(sys.argv[1]), int(sys.argv[2]))
+    answers = os.fdopen(os.dup(1), "wb")
+    # Whatever a decoder prints must not mix with the answers.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Motion, sharpness and brightness of small luma pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Optical flow between two neighbouring frames, in frame widths per second."""
+
+    amount: float
+    """Mean length of the flow."""
+    x: float
+    """Mean horizontal flow, to the right positive."""
+    y: float
+    """Mean vertical flow, downwards positive."""
+
+
+class MotionMeter:
+    """Dense inverse search flow (Kroeger et al. 2016, ECCV; OpenCV's DIS, ultrafast preset).
+
+    Stable Video Diffusion (arXiv 2311.15127, appendix C) filters static clips by Farneback flow at
+    two frames a second; DIS gives the same ordering for a fifth of the time at this size.
+    """
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+    def between(self, first: np.ndarray, second: np.ndarray, seconds: float) -> Motion:
+        """Motion from one luma picture (H, W uint8) to the next, `seconds` later."""
+        if min(first.shape) < 16 or seconds <= 0:
+            difference = float(np.mean(cv2.absdiff(first, second))) / 255
+            return Motion(amount=difference / max(seconds, 1e-6), x=0.0, y=0.0)
+        flow = self._flow.calc(first, second, np.zeros((*first.shape, 2), np.float32))
+        scale = 1.0 / (first.shape[1] * seconds)
+        return Motion(
+            amount=float(np.mean(np.hypot(flow[..., 0], flow[..., 1]))) * scale,
+            x=float(np.mean(flow[..., 0])) * scale,
+            y=float(np.mean(flow[..., 1])) * scale,
+        )
+
+
+def sharpness(luma: np.ndarray) -> float:
+    """Variance of the Laplacian of a luma picture (Pech-Pacheco et al. 2000, ICPR)."""
+    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
+
+
+def brightness(luma: np.ndarray) -> float:
+    """Mean luma from 0 to 1."""
+    return float(luma.mean()) / 255
