@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -74,6 +75,8 @@ class Decoder:
             except av.error.EOFError:
                 return
             except av.error.FFmpegError as error:
+                if error.errno == errno.ENOMEM:
+                    raise MemoryError from error  # the jail's bound, and no fault of the packet
                 self.faults.errors += 1
                 consecutive += 1
                 if consecutive >= MAX_CONSECUTIVE_ERRORS:

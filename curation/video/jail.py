@@ -166,7 +166,7 @@ def _exactly(descriptor: int, count: int, deadline: float) -> bytes:
     return bytes(data)
 
 
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def _serve(requests: BinaryIO, answers: BinaryIO, memory_mb: int) -> None:
     """The child: one request after the other until the parent closes the pipe."""
     # Heavy imports belong to the child alone.
     from curation.video.index import index
@@ -187,14 +187,46 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answer = {"memory_error": True}
         except Exception as error:  # a bug of ours, told to the parent by name
             answer = {"bug": f"{type(error).__name__}: {error}"}
+        if _short_of_memory(memory_mb) and not _fine(answer):
+            answer = {"memory_error": True}
         answers.write(_packed(answer | _usage()))
         answers.flush()
 
 
+def _fine(answer: dict[str, Any]) -> bool:
+    return isinstance(answer.get("value"), dict) and not answer["value"].get("warning")
+
+
+def _short_of_memory(memory_mb: int) -> bool:
+    """Whether the address space was nearly used up.
+
+    Decoders tell of a failed allocation as invalid data or a busy resource, so that what they say is
+    no guide.
+    """
+    return (_status("VmPeak") or 0) > 0.88 * memory_mb
+
+
+def _status(field: str) -> float | None:
+    """A field of the kernel's account of this process in MiB, where there is one."""
+    try:
+        return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) / 1024
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _usage() -> dict[str, float]:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / unit}
+    return {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """The largest memory that this process had so far, in MiB."""
+    # The kernel's own mark: ru_maxrss would start with that of the process which forked this one.
+    peak = _status("VmHWM")
+    if peak is None:
+        unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak
 
 
 def _bound(memory_mb: int, parent: int) -> None:
@@ -212,7 +244,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     # Whatever a decoder prints must not mix with the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _serve(sys.stdin.buffer, answers)
+    _serve(sys.stdin.buffer, answers, int(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import films
+from tests.films import BLACK, BLUE, GREEN, GREY, RED, Scene
+
+Reelmill = Callable[..., subprocess.CompletedProcess[str]]
+REELMILL = [sys.executable, "-m", "curation.cli"]
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as raw footage is: good films, a damaged one, one that is no video, and a note."""
+    folder = tmp_path_factory.mktemp("footage")
+    films.write(folder / "cuts.mp4", [Scene(30, RED), Scene(40, BLUE), Scene(10, GREEN), Scene(36, GREY)])
+    films.write(folder / "long.mkv", [Scene(120, GREEN, step=1), Scene(24, BLACK, step=0)], rate=25)
+    (folder / "more").mkdir()
+    films.write(folder / "more" / "small.mp4", [Scene(48, BLUE)], size=(160, 120))
+    broken = films.write(folder / "broken.mkv", [Scene(40, RED), Scene(200, BLUE)])
+    films.cut_off(broken, 0.5)
+    (folder / "not-a-video.mp4").write_text("these are words, and no frames\n" * 20)
+    (folder / "notes.txt").write_text("not listed")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reelmill() -> Reelmill:
+    """Runs the command as a user would, in a process of its own."""
+
+    def run(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*REELMILL, *(str(argument) for argument in arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def dataset(footage: Path, reelmill: Reelmill, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished output of `footage`; tests copy it before they change it."""
+    out = tmp_path_factory.mktemp("outputs") / "dataset"
+    done = reelmill("curate", footage, "--out", out, *SETTINGS)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+# Short pieces and small shards, so that little footage makes several of each.
+SETTINGS = ("--set", "split.max_seconds=2", "--set", "shard.samples=3", "--set", "shard.short_side=120")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves a folder over HTTP on loopback; the address of its root."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        handler = functools.partial(_Quiet, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
