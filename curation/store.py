@@ -81,6 +81,10 @@ def sha256_of(path: Path) -> str:
 
 def explain(error: BaseException) -> str:
     """One line for an error of the operating system, the network or a store."""
+    import aiohttp
+
+    if isinstance(error.__cause__, aiohttp.ClientConnectionError):
+        return "no server answers there"  # fsspec tells of this as a missing file
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, PermissionError):
@@ -250,8 +254,12 @@ class Place:
     def check_writable(self) -> None:
         """Raise a `StoreError` now, before any work, if nothing can be written here."""
         probe = f".writable-{uuid.uuid4().hex}"
-        self.commit(probe, b"")
-        self.remove(probe)
+        try:
+            self.commit(probe, b"")
+            self.remove(probe)
+        except StoreError as error:
+            reason = str(error).rpartition(": ")[2]
+            raise StoreError(f"cannot write to {without_secrets(self.root)}: {reason}") from error
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -279,11 +287,13 @@ def fetched(uri: str, *, max_bytes: int) -> Iterator[Path]:
         yield path
         return
     fs, remote = filesystem(uri)
+    # Over http one plain GET: not every server answers ranges.
+    how = {"block_size": 0} if uri.lower().startswith("http") else {"block_size": _CHUNK, "cache_type": "readahead"}
     with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
         local = Path(folder, "source")
         with (
             _telling("read", uri),
-            fs.open(remote, "rb", block_size=_CHUNK, cache_type="readahead") as incoming,
+            fs.open(remote, "rb", **how) as incoming,
             open(local, "wb") as file,
         ):
             while chunk := incoming.read(_CHUNK):

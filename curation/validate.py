@@ -67,9 +67,7 @@ def parse(
 ) -> Model:
     """Validate a mapping; `name` and `lines` (from `load`) say where in a file a key stands."""
     data = {key: _copied(value) for key, value in data.items()}
-    set_by_hand = set()
-    for override in overrides:
-        set_by_hand.add(_override(data, override))
+    set_by_hand = {_override(data, override, model) for override in overrides}
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -100,8 +98,12 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _override(data: dict[str, Any], override: str) -> Key:
-    """Apply one `a.b.0.c=value`; the value is read as YAML. Returns the key that it sets."""
+def _override(data: dict[str, Any], override: str, model: type[BaseModel]) -> Key:
+    """Apply one `a.b.0.c=value`; the value is read as YAML. Returns the key that it sets.
+
+    A list that the file does not give is first filled with its default, so that `rules.0.min` means
+    the first of the default rules.
+    """
     dotted, equals, text = override.partition("=")
     keys = [int(part) if part.isdigit() else part for part in dotted.strip().split(".")]
     if not equals or not all(str(key) for key in keys):
@@ -111,10 +113,10 @@ def _override(data: dict[str, Any], override: str) -> Key:
     except yaml.YAMLError:
         raise UserError(f"--set {override}: the value is not valid YAML; put quotes around it") from None
     place: Any = data
-    for key, following in zip(keys, keys[1:]):
+    for depth, (key, following) in enumerate(zip(keys, keys[1:]), start=1):
         if isinstance(place, dict):
             if place.get(str(key)) is None:
-                place[str(key)] = {}
+                place[str(key)] = _default(model, keys[:depth]) if isinstance(following, int) else {}
             place = place[str(key)]
         elif isinstance(place, list) and isinstance(key, int) and key < len(place):
             place = place[key]
@@ -128,6 +130,19 @@ def _override(data: dict[str, Any], override: str) -> Key:
     else:
         raise UserError(f"--set {override}: there is no place for {last!r}")
     return tuple(keys)
+
+
+def _default(model: type[BaseModel], keys: Sequence[str | int]) -> Any:
+    """The default of a nested key in plain values; an empty mapping where there is none."""
+    value: Any = model
+    for key in keys:
+        fields = value.model_fields if hasattr(value, "model_fields") else {}
+        if key not in fields:
+            return {}
+        value = fields[str(key)].get_default(call_default_factory=True)
+    if isinstance(value, list):
+        return [item.model_dump(exclude_unset=True) if isinstance(item, BaseModel) else item for item in value]
+    return {}
 
 
 def _lines(node: yaml.Node | None, key: Key = ()) -> dict[Key, int]:
@@ -162,6 +177,9 @@ def _sentence(
     if error["type"] == "missing":
         return f"{where}{dotted!r} is required"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if error["type"] in ("too_short", "too_long"):
+        least = error["ctx"].get("min_length")
+        return f"{where}{dotted}: needs {f'at least {least}' if least else 'fewer'} entries"
     if error["type"] == "value_error":
         return f"{where}{dotted}: {message}" if dotted else f"{where}{message}"
     return f"{where}{dotted}: must be {message}, not {_kind(error['input'])}"

@@ -51,7 +51,7 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.s
         MediaError: the file is not media, of a refused kind, or has no video.
     """
     try:
-        container = av.open(str(path), mode="r", options=dict(OPEN_OPTIONS), metadata_errors="replace")
+        container = av.open(f"file:{path}", mode="r", options=dict(OPEN_OPTIONS), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise MediaError(_why_unreadable(path, error)) from None
     with container:

@@ -1,0 +1,164 @@
+"""The `reelmill` command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from curation.errors import UserError
+
+app = typer.Typer(
+    help="Raw video to training-ready, captioned clips in WebDataset shards, and text-to-video models trained on them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Manifest = Annotated[str, typer.Argument(help="A manifest (.yaml), or simply a folder, glob, table or URL of videos.")]
+Out = Annotated[Optional[str], typer.Option(help="Folder, s3://… or gs://… of the dataset  [default: outputs/NAME]")]
+Set = Annotated[
+    Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a key, like split.max_seconds=10.")
+]
+Address = Annotated[Optional[str], typer.Option(help="Ray cluster: auto, or ray://host:port  [default: this machine]")]
+Update = Annotated[bool, typer.Option("--update", help="Take over an output of another recipe; redo what changed.")]
+
+_PHASES = {
+    "ingest": "List what the manifest names and cut it into work units.",
+    "split": "Decode the sources once: scenes, thumbnails, motion, sharpness.",
+    "score": "Score the clips by their thumbnails.",
+    "select": "Decide which clips are kept, by the manifest's rules.",
+    "caption": "Caption the clips that pass the rules, then decide again.",
+    "shard": "Cut the kept clips and pack them into WebDataset tars.",
+    "report": "Write the report page.",
+}
+
+
+@app.command()
+def curate(
+    manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
+) -> None:
+    """Do all phases, from raw media to shards and a report. Run again to resume."""
+    from curation.run import ORDER
+
+    _run(manifest, out, set_, address, update, ORDER)
+
+
+def _phase_command(name: str, text: str) -> None:
+    def command(
+        manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
+    ) -> None:
+        _run(manifest, out, set_, address, update, (name,))
+
+    app.command(name=name, help=f"One phase: {text}")(command)
+
+
+for _name, _text in _PHASES.items():
+    _phase_command(_name, _text)
+
+
+@app.command()
+def verify(out: Annotated[str, typer.Argument(help="An output of `reelmill curate`.")]) -> None:
+    """Check sums, checksums, every tar and every clip of an output; exit 1 and a list where anything is wrong."""
+    from curation.verify import verify as verified
+
+    console = Console(stderr=True)
+    wrong, told = verified(out, console)
+    for line in wrong:
+        print(line)
+    print(f"{out}: {told}; " + (f"{len(wrong)} things are wrong" if wrong else "everything is right"))
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A training recipe (.yaml).")],
+    set_: Set = None,
+) -> None:
+    """Train a model on shards by URL: --set data.url=https://…/manifest.json. Run again to resume."""
+    from training.train import train as trained
+
+    trained(recipe, set_ or [])
+
+
+@app.command()
+def sample(
+    model: Annotated[str, typer.Option(help="A folder that training wrote.")],
+    prompt: Annotated[str, typer.Option(help="What the video should show.")],
+    out: Annotated[str, typer.Option(help="The mp4 file to write.")] = "sample.mp4",
+    frames: Annotated[Optional[int], typer.Option(help="Frames  [default: as trained]")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Denoising steps  [default: of the recipe]")] = None,
+    guidance: Annotated[Optional[float], typer.Option(help="Classifier-free guidance  [default: recipe]")] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    fps: Annotated[int, typer.Option(help="Frames per second of the file.")] = 8,
+    scale: Annotated[int, typer.Option(help="Enlarge the pixels of tiny models for viewing.")] = 1,
+) -> None:
+    """Make a video from a prompt with a trained model."""
+    from training.sample import sample as sampled
+
+    sampled(model, prompt, out, frames=frames, steps=steps, guidance=guidance, seed=seed, fps=fps, scale=scale)
+
+
+def _run(
+    manifest: str, out: str | None, set_: list[str] | None, address: str | None, update: bool, phases: tuple[str, ...]
+) -> None:
+    from curation import ledger, recipe
+    from curation.run import Run
+
+    started = time.monotonic()
+    console = Console(stderr=True)
+    resolved = recipe.load(manifest, set_ or [])
+    place = out or f"outputs/{resolved.name}"
+    run = Run(resolved, place, address=address, update=update, console=console)
+    worked = run.curate(phases)
+    seconds = time.monotonic() - started
+    if not worked:
+        print(f"{place}: nothing to do, everything is done already ({seconds:.1f} s)")
+        return
+    if "shard" in phases:
+        sums = ledger.balance(run.out)
+        _print_funnel(ledger.funnel(sums))
+        if not sums["clips"]["kept"]:
+            print("no clip was kept: look at the reasons above, or in the report")
+    cpu_s, peak_mb = run.usage
+    print(f"{place}: done in {seconds:.1f} s, {cpu_s:.1f} CPU s in workers, at most {peak_mb:.0f} MB in one process")
+
+
+def _print_funnel(lines: list[tuple[str, int, str]]) -> None:
+    width = max(len(name) for name, _, _ in lines)
+    for name, count, more in lines:
+        print(f"{name:<{width}}  {count:>9,}  {more}".rstrip())
+
+
+def main() -> None:
+    """Entry point: one clear line and exit code 2 for what a user can cause, 1 for what went wrong in the data."""
+    from curation.run import Incomplete, LedgerError
+
+    _guarded(app, Incomplete, LedgerError)
+
+
+def _guarded(command: Callable[[], Any], *failed: type[Exception]) -> None:
+    try:
+        command()
+    except UserError as error:
+        _fail(str(error), 2)
+    except failed as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("stopped; run again to go on from here", 130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _fail(text: str, code: int) -> None:
+    print(f"reelmill: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Tables in parts: one Parquet file a work unit, each with a footer that says what made it.
+
+The footer's fingerprint is a hash of everything that decided the part's content (phase, version,
+settings, inputs). A part whose fingerprint is the wanted one is done; that is all of resuming.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import tables
+from curation.errors import UserError
+from curation.store import Place
+from curation.tables import Row
+
+_FOOTER = b"reelmill"
+_THREADS = 8
+
+
+def path(table: str, unit: int, suffix: str = ".parquet") -> str:
+    return f"{table}/{unit:05d}{suffix}"
+
+
+def units(out: Place, table: str) -> list[int]:
+    """The units of a table that are finished."""
+    names = (name.removesuffix(".parquet") for name in out.names(table, ".parquet"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def commit(out: Place, table: str, unit: int, rows: Iterable[Row], schema: pa.Schema, footer: dict[str, Any]) -> None:
+    """Publish one part."""
+    text = json.dumps(footer, sort_keys=True, ensure_ascii=False)
+    out.commit_table(path(table, unit), tables.table(rows, schema).replace_schema_metadata({_FOOTER: text}))
+
+
+def footer(out: Place, table: str, unit: int) -> dict[str, Any]:
+    """What made a part; empty if something else wrote the file."""
+    metadata = out.schema(path(table, unit)).metadata or {}
+    value = json.loads(metadata.get(_FOOTER, b"{}"))
+    return value if isinstance(value, dict) else {}
+
+
+def footers(out: Place, table: str) -> dict[int, dict[str, Any]]:
+    """The footers of all finished parts."""
+    numbers = units(out, table)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(numbers, pool.map(lambda unit: footer(out, table, unit), numbers)))
+
+
+def read(out: Place, table: str, columns: Sequence[str] | None = None, *, numbered: bool = False) -> pa.Table:
+    """All parts of a table in the order of their units; only the columns that are asked for.
+
+    Args:
+        numbered: add a column `part`, the number of the part that a row is in.
+
+    Raises:
+        UserError: there is no part yet.
+    """
+    numbers = units(out, table)
+    if not numbers:
+        raise UserError(f"{out.url(table)}/ is not there yet; run the phases before this one, or `reelmill curate`")
+    wanted = list(columns) if columns is not None else None
+    with ThreadPoolExecutor(_THREADS) as pool:
+        parts = list(pool.map(lambda unit: out.table(path(table, unit), wanted), numbers))
+    if numbered:
+        parts = [
+            part.append_column("part", pa.array([unit] * part.num_rows, pa.int32()))
+            for unit, part in zip(numbers, parts)
+        ]
+    return pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
+
+
+def joined(left: pa.Table, right: pa.Table, key: str = "clip_id") -> pa.Table:
+    """`left` with the columns of `right` beside it, matched by `key`, null where there is no match.
+
+    Rows keep the order of `left`, so that equal inputs give equal bytes.
+    """
+    index = pc.index_in(left[key], value_set=right[key].combine_chunks())
+    for name in right.column_names:
+        if name not in left.column_names:
+            left = left.append_column(right.schema.field(name).with_nullable(True), right[name].take(index))
+    return left

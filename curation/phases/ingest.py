@@ -1,0 +1,208 @@
+"""The manifest to inputs: a row for everything that it names, cut into work units once and for all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation import parts, tables
+from curation.errors import UserError
+from curation.phases.columns import Columned
+from curation.recipe import Recipe, SourceList
+from curation.store import SCHEMES, Place, filesystem, is_url, without_secrets
+from curation.tables import Row
+from curation.validate import fingerprint
+
+MEDIA = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
+    *(".ogv", ".ogg", ".wmv", ".asf", ".3gp", ".3g2", ".gif", ".mxf"),
+)
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+# The units of a run, where the recipe does not say: enough of them to balance, few enough to keep as files.
+_UNITS, _LARGEST_UNIT = 512, 256
+UNITS = "inputs/units.json"
+
+
+def listing(recipe: Recipe) -> tuple[list[Row], int]:
+    """Every input that the manifest names, and how many files were passed over as no media by name.
+
+    A row that cannot be used (no address, a repeated id) is kept with its `error`.
+
+    Raises:
+        UserError: a folder or table is missing, a column is wrong, or nothing is named at all.
+    """
+    rows: list[Row] = []
+    passed_over = 0
+    for number, sources in enumerate(recipe.sources):
+        for place in sources.files:
+            found, other = _named(place, sources, number)
+            rows.extend(found)
+            passed_over += other
+    if not rows:
+        raise UserError(
+            f"the manifest {recipe.name!r} names no media: looked for {' '.join(MEDIA[:6])} … "
+            f"in {', '.join(place for sources in recipe.sources for place in sources.files)}"
+        )
+    return _unique(rows), passed_over
+
+
+def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
+    """Write the inputs in units; `units.json` comes last and marks them as complete. How many units."""
+    size = recipe.ingest.unit or min(_LARGEST_UNIT, max(1, len(rows) // _UNITS))
+    units = [rows[start : start + size] for start in range(0, len(rows), size)]
+    for number, unit in enumerate(units):
+        footer = {"phase": "ingest", "fingerprint": fingerprint("ingest", unit)}
+        parts.commit(out, "inputs", number, unit, tables.INPUTS, footer)
+    facts = {"units": len(units), "rows": len(rows), "fingerprint": fingerprint(rows)}
+    out.commit(UNITS, json.dumps(facts, indent=1, sort_keys=True).encode())
+    return len(units)
+
+
+def committed(out: Place) -> dict[str, Any] | None:
+    """What `units.json` says; None before the inputs are complete."""
+    if not out.exists(UNITS):
+        return None
+    facts = json.loads(out.text(UNITS))
+    return facts if isinstance(facts, dict) else None
+
+
+def _named(place: str, sources: SourceList, number: int) -> tuple[list[Row], int]:
+    """Rows of one entry of `files`."""
+    suffix = posixpath.splitext(place.split("?")[0])[1].lower()
+    if suffix in TABLES and not _has_magic(place):
+        return list(_from_table(place, suffix, sources, f"sources.{number}")), 0
+    if is_url(place) and place.split("://")[0].lower() in ("http", "https"):
+        return [_media_row(place, posixpath.basename(place.split("?")[0]) or place, sources)], 0
+    fs, path = filesystem(place)
+    base, found = _files(fs, path, place)
+    rows: list[Row] = []
+    passed_over = 0
+    for file in sorted(found):
+        suffix = posixpath.splitext(file)[1].lower()
+        uri = file if not is_url(place) else fs.unstrip_protocol(file)
+        name = posixpath.relpath(file, base)
+        if suffix in TABLES and _has_magic(place):
+            rows.extend(_from_table(uri, suffix, sources, f"sources.{number}"))
+        elif suffix in MEDIA or file == path:
+            rows.append(_media_row(uri, name, sources))
+        else:
+            passed_over += 1
+    return rows, passed_over
+
+
+def _files(fs: Any, path: str, place: str) -> tuple[str, list[str]]:
+    """The folder that ids are relative to, and the files of a folder, glob or single file."""
+    try:
+        if _has_magic(place):
+            base = path[: next(i for i, c in enumerate(path) if c in "*?[")].rpartition("/")[0] or "/"
+            return base, [file for file in fs.glob(path) if fs.isfile(file)]
+        if fs.isdir(path):
+            return path, fs.find(path)
+        if fs.exists(path):
+            return posixpath.dirname(path), [path]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{without_secrets(place)}: cannot be listed ({error})") from None
+    shown = place if is_url(place) or os.path.isabs(place) else f"{place} (looked in {os.getcwd()})"
+    raise UserError(f"{shown}: no such file or folder")
+
+
+def _has_magic(place: str) -> bool:
+    return any(mark in place for mark in "*?[") and not place.startswith(("http://", "https://"))
+
+
+def _media_row(uri: str, name: str, sources: SourceList) -> Row:
+    return {
+        "source_id": name,
+        "uri": uri,
+        "kind": sources.kind,
+        "caption": None,
+        "category": sources.category,
+        "licence": sources.licence,
+        "meta": None,
+        "error": None,
+    }
+
+
+def _from_table(place: str, suffix: str, sources: SourceList, key: str) -> Iterator[Row]:
+    with Place(posixpath.dirname(place) or ".").open(posixpath.basename(place)) as file:
+        names, records = _records(file, suffix, place)
+        columned = Columned(sources.columns, names, place, f"{key}.columns")
+        for number, record in enumerate(records, start=1):
+            row = columned.row(record)
+            address, error = _address(row.pop("uri"), place)
+            yield {
+                **row,
+                "source_id": row["source_id"] or address or f"row {number} of {posixpath.basename(place)}",
+                "uri": address or "",
+                "kind": sources.kind,
+                "category": row["category"] or sources.category,
+                "licence": row["licence"] or sources.licence,
+                "error": error,
+            }
+
+
+def _records(file: Any, suffix: str, place: str) -> tuple[list[str], Iterable[dict[str, Any]]]:
+    """Column names and rows of a csv, tsv, jsonl or parquet table."""
+    try:
+        if suffix == ".parquet":
+            table = pq.read_table(file)
+            return table.column_names, table.to_pylist()
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        if suffix == ".jsonl":
+            records = [json.loads(line) for line in text if line.strip()]
+            if not all(isinstance(record, dict) for record in records):
+                raise UserError(f"{without_secrets(place)}: every line must be a JSON object")
+            return list(dict.fromkeys(name for record in records for name in record)), records
+        reader = csv.DictReader(text, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
+        return list(reader.fieldnames or []), list(reader)
+    except (csv.Error, json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{without_secrets(place)}: not a readable {suffix[1:]} table ({reason})") from None
+
+
+def _address(value: str | None, table: str) -> tuple[str | None, str | None]:
+    """The full address of a row's media, or why there is none. Relative ones count from the table."""
+    if not value:
+        return None, "no address in this row"
+    scheme = value.split("://")[0].lower() if is_url(value) else ""
+    if scheme and scheme not in SCHEMES:
+        return value, f"{scheme}:// is not read; use a path or {', '.join(SCHEMES)}"
+    if scheme:
+        return value, None
+    if not is_url(table):
+        return posixpath.join(posixpath.dirname(os.path.abspath(table)), value), None
+    if table.startswith(("http://", "https://")):
+        return urljoin(table, value), None
+    folder = posixpath.dirname(table)
+    address = posixpath.normpath(posixpath.join(folder.split("://")[1], value.lstrip("/")))
+    return f"{folder.split('://')[0]}://{address}", None
+
+
+def _unique(rows: list[Row]) -> list[Row]:
+    """Ids made unique where files of different folders share a name; true repeats become errors."""
+    seen: dict[str, Row] = {}
+    unique = []
+    for row in rows:
+        first = seen.get(row["source_id"])
+        if first is not None:
+            other_file = row["meta"] is None and first["meta"] is None and row["uri"] != first["uri"]
+            again = f"{row['source_id']} ({fingerprint(row['uri'])[:8]})"
+            if other_file and again not in seen:
+                row = row | {"source_id": again}
+            else:
+                owner = without_secrets(first["uri"])
+                same = "listed before" if row["uri"] == first["uri"] else f"its id belongs to {owner}"
+                count = sum(1 for key in seen if key.startswith(f"{row['source_id']} #"))
+                row = row | {"source_id": f"{row['source_id']} #{count + 2}", "error": f"repeated: {same}"}
+        seen[row["source_id"]] = row
+        unique.append(row)
+    return unique

@@ -1,0 +1,366 @@
+"""The order of the phases over one output: what is done, what is still to do, and the ledger at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from curation import ledger, parts, validate
+from curation.engine import Engine, Failure
+from curation.errors import UserError
+from curation.events import Events
+from curation.phases import Unit, cut, ingest, report, select, shard
+from curation.phases.score import measures
+from curation.progress import PhaseProgress
+from curation.recipe import Recipe
+from curation.store import Place, parquet
+from curation.tables import CAPTIONS, CLIPS
+from curation.validate import fingerprint
+from curation.work import PHASES, Done
+
+ORDER = ("ingest", "split", "score", "select", "caption", "shard", "report")
+_RECIPE = "recipe.yaml"
+_PARTS = ("inputs", "sources", "clips", "scores", "captions", "cuts", "shards")
+_RECIPE_NOTE = "# The resolved recipe of this output. Its hash: "
+
+
+class Incomplete(Exception):
+    """Some units failed every time. The others are done; a further run tries these again."""
+
+
+class LedgerError(Exception):
+    """A sum does not hold: something was lost or counted twice. A bug, or an output that was changed."""
+
+
+class Run:
+    """One output directory and one recipe.
+
+    Args:
+        update: take over an output that another recipe made, redoing only what the changes touch.
+        address: of a Ray cluster; None starts Ray on this machine when there is work.
+
+    Raises:
+        UserError: the output cannot be written, or was made by another recipe or from other sources.
+    """
+
+    def __init__(self, recipe: Recipe, out: str, *, address: str | None = None, update: bool = False, console: Console):
+        self.recipe = recipe
+        self.out = Place(out)
+        self._console = console
+        self._engine = Engine(address)
+        self._events = Events(self.out)
+        self._update = update
+        self._worked = False
+        self._cpu_s = self._peak_mb = 0.0
+        self.recipe_hash = fingerprint(validate.resolved(recipe))
+
+    def curate(self, phases: Sequence[str] = ORDER) -> bool:
+        """Run the phases, in order; whether there was anything to do.
+
+        Raises:
+            UserError, Incomplete, LedgerError.
+        """
+        steps: dict[str, Callable[[], None]] = {
+            "ingest": self._ingest,
+            "split": self._split,
+            "score": self._score,
+            "select": self._select,
+            "caption": self._caption,
+            "shard": self._shard,
+            "report": self._report,
+        }
+        started = time.monotonic()
+        self._begin()
+        try:
+            for name in phases:
+                steps[name]()
+            if self._worked:
+                cpu_s, peak_mb = self.usage
+                seconds = time.monotonic() - started
+                self._events.add("end", seconds=round(seconds, 3), cpu_s=round(cpu_s, 3), peak_mb=round(peak_mb, 1))
+        finally:
+            self._engine.close()
+            self._events.flush()
+        return self._worked
+
+    @property
+    def usage(self) -> tuple[float, float]:
+        """CPU seconds of all units of this run, and the largest memory of one worker in MiB."""
+        return self._cpu_s, self._peak_mb
+
+    def _begin(self) -> None:
+        """Check everything that can be checked before the first byte is written, then say whose output this is."""
+        listed, self._passed_over = ingest.listing(self.recipe)
+        select.columns(self.recipe.select.rules, self._clip_schema())
+        self._listed = listed
+        found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
+        wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
+        if found is None and any(self.out.names("")):
+            raise UserError(f"{self.out.url()} holds other files and no {_RECIPE}; give another --out")
+        if found is not None and found != wanted and not self._update:
+            raise UserError(
+                f"{self.out.url()} was made by another recipe ({_difference(found, self.recipe)}); "
+                "give another --out, or --update to redo what the change touches"
+            )
+        committed = ingest.committed(self.out)
+        if committed and committed["fingerprint"] != fingerprint(listed) and not self._update:
+            raise UserError(
+                f"the sources are not those that {self.out.url()} was made from ({self._changed(listed)}); "
+                "give another --out, or --update to take them in"
+            )
+        if found != wanted:
+            self.out.check_writable()
+            self.out.commit(_RECIPE, wanted.encode())
+        for table in ("", *_PARTS):
+            self.out.sweep(table)
+
+    def _ingest(self) -> None:
+        committed = ingest.committed(self.out)
+        if committed and committed["fingerprint"] == fingerprint(self._listed):
+            return
+        units = ingest.commit(self.out, self.recipe, self._listed)
+        for table in _PARTS[:5]:
+            self._remove_stale(table, units)
+        self._worked = True
+        note = f", {self._passed_over} other files passed over" if self._passed_over else ""
+        self._say(f"ingest   {len(self._listed)} sources listed{note}")
+        self._events.add("ingest", sources=len(self._listed), passed_over=self._passed_over)
+
+    def _split(self) -> None:
+        self._units("split", self._split_units())
+
+    def _score(self) -> None:
+        self._complete("split", self._split_units())
+        self._units("score", self._score_units())
+
+    def _select(self) -> None:
+        """With the captions where they are complete, without them before."""
+        self._complete("split", self._split_units())
+        self._complete("score", self._score_units())
+        self._decide(captioned=not self._pending("caption", self._caption_units()))
+
+    def _caption(self) -> None:
+        self._complete("split", self._split_units())
+        self._complete("score", self._score_units())
+        self._units("caption", self._caption_units())
+        self._decide(captioned=True)
+
+    def _shard(self) -> None:
+        self._complete("split", self._split_units())
+        self._complete("score", self._score_units())
+        self._complete("caption", self._caption_units())
+        self._decide(captioned=True)
+        units = self._shard_units()
+        if pending := self._pending("shard", units):
+            self._units("cut", self._cut_units(pending))
+            self._units("shard", units)
+        manifest = shard.manifest(self.out, self.recipe.name, self.recipe_hash, len(units))
+        self._commit(shard.MANIFEST, json.dumps(manifest, indent=1).encode())
+        self._remove_stale("shards", len(units))
+        self._remove_stale("cuts", 0)
+        self.out.remove_empty("cuts")
+        self._balance()
+
+    def _report(self) -> None:
+        if not self.out.exists("ledger.json"):
+            raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
+        made_of = fingerprint(self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash)
+        if report.fingerprint_of(self.out) == made_of:
+            return
+        started = time.monotonic()
+        report.write(self.out, self.recipe, made_of)
+        self._worked = True
+        self._say(f"report   {self.out.url(report.PAGE)} written in {time.monotonic() - started:.1f} s")
+        self._events.add("report", seconds=round(time.monotonic() - started, 3))
+
+    def _split_units(self) -> list[Unit]:
+        committed = ingest.committed(self.out)
+        if committed is None:
+            raise UserError(f"{self.out.url('inputs')}/ is not complete; run `reelmill ingest` first")
+        inputs = parts.footers(self.out, "inputs")
+        return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
+
+    def _score_units(self) -> list[Unit]:
+        return [self._unit("score", unit.number, unit.fingerprint) for unit in self._split_units()]
+
+    def _caption_units(self) -> list[Unit]:
+        """The clips of each part that pass the rules which need no caption."""
+        chosen = set(self._selection(captioned=False).filter(pc.field("kept"))["clip_id"].to_pylist())
+        units = []
+        for split in self._split_units():
+            ids = self.out.table(parts.path("clips", split.number), ["clip_id"])["clip_id"].to_pylist()
+            ids = [clip_id for clip_id in ids if clip_id in chosen]
+            given = pa.table({"clip_id": pa.array(ids, pa.string())})
+            units.append(self._unit("caption", split.number, [split.fingerprint, ids], given))
+        return units
+
+    def _shard_units(self) -> list[Unit]:
+        """The kept clips, shuffled and divided, with all that a sample says of them."""
+        kept = self._kept(shard.given([field.name for field in measures(self.recipe)]))
+        shards = shard.planned(kept, self.recipe.shard.samples, self.recipe.shard.seed)
+        return [self._unit("shard", number, given.to_pylist(), given) for number, given in enumerate(shards)]
+
+    def _cut_units(self, shards: list[Unit]) -> list[Unit]:
+        """The kept clips of every part that a pending shard takes something from."""
+        parts_needed = {part for unit in shards if unit.given for part in unit.given["part"].to_pylist()}
+        kept = self._kept(["part", *cut.GIVEN])
+        units = []
+        for part in sorted(parts_needed):
+            given = kept.filter(pc.field("part") == part).combine_chunks()
+            units.append(self._unit("cut", part, given.to_pylist(), given))
+        return units
+
+    def _kept(self, columns: list[str]) -> pa.Table:
+        """These columns of the kept clips and their sources, in the order of the clips."""
+        of_source = [name for name in ("uri", "licence", "category") if name in columns]
+        kept = self.out.table("selection.parquet").filter(pc.field("kept")).select(["clip_id"])
+        clips = parts.joined(kept, self._clips([name for name in columns if name not in of_source]))
+        sources = parts.read(self.out, "sources", ["source_id", *of_source])
+        return parts.joined(clips, sources, "source_id").select(columns)
+
+    def _unit(self, phase: str, number: int, inputs: Any, given: pa.Table | None = None) -> Unit:
+        kind = PHASES[phase]
+        settings = kind(self.recipe).settings()
+        return Unit(number, fingerprint(phase, kind.version, settings, inputs), given)
+
+    def _pending(self, phase: str, units: list[Unit]) -> list[Unit]:
+        """The units that are not committed yet, or from other inputs or settings."""
+        done = parts.footers(self.out, PHASES[phase].writes[-1])
+        return [unit for unit in units if done.get(unit.number, {}).get("fingerprint") != unit.fingerprint]
+
+    def _complete(self, phase: str, units: list[Unit]) -> None:
+        """Raise a `UserError` if an earlier phase still has work to do."""
+        if pending := self._pending(phase, units):
+            raise UserError(
+                f"{len(pending)} of {len(units)} units of {phase} are not done; run `reelmill {phase}` first"
+            )
+
+    def _units(self, phase: str, units: list[Unit]) -> None:
+        """Do the units of a phase that are not done yet."""
+        pending = self._pending(phase, units)
+        if not pending:
+            return
+        self._worked = True
+        started, cpu_before = time.monotonic(), self._cpu_s
+        self._events.add("start", phase=phase, units=len(units), pending=len(pending))
+        with PhaseProgress(self._console, phase, len(units), len(units) - len(pending)) as progress:
+
+            def on_done(result: Done) -> None:
+                self._cpu_s += result.cpu_s
+                self._peak_mb = max(self._peak_mb, result.peak_mb)
+                seconds = round(result.wall_s, 3)
+                self._events.add("unit", phase=phase, unit=result.unit, seconds=seconds, **result.counts)
+                progress.advance(result)
+
+            def on_retry(failure: Failure) -> None:
+                self._events.add("retry", phase=phase, unit=failure.unit, reason=failure.reason)
+                self._say(f"[yellow]{phase} unit {failure.unit} is tried again: {failure.reason}")
+
+            failures = self._engine.run(phase, self.recipe, self.out.root, pending, on_done, on_retry)
+        self._events.add(
+            "done", phase=phase, seconds=round(time.monotonic() - started, 3), cpu_s=round(self._cpu_s - cpu_before, 3)
+        )
+        if failures:
+            for failure in failures:
+                self._events.add("failed", phase=phase, unit=failure.unit, reason=failure.reason)
+            raise Incomplete(
+                f"{len(failures)} of {len(units)} units of {phase} failed every time, first {failures[0].unit}: "
+                f"{failures[0].reason}; the others are done, run again to try these"
+            )
+
+    def _clip_schema(self) -> pa.Schema:
+        """Every column that a rule may name."""
+        return pa.schema([*CLIPS, *measures(self.recipe), *(f for f in CAPTIONS if f.name != "clip_id")])
+
+    def _clips(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of all clips, wherever they are stored."""
+        wanted = dict.fromkeys(["clip_id", "source_id", *(name for name in columns if name in CLIPS.names)])
+        table = parts.read(self.out, "clips", list(wanted), numbered="part" in columns)
+        scores = [field.name for field in measures(self.recipe) if field.name in columns]
+        if scores:
+            table = parts.joined(table, parts.read(self.out, "scores", ["clip_id", *scores]))
+        captions = [name for name in CAPTIONS.names if name in columns and name != "clip_id"]
+        if captions and parts.units(self.out, "captions"):
+            table = parts.joined(table, parts.read(self.out, "captions", ["clip_id", *captions]))
+        return table
+
+    def _selection(self, *, captioned: bool) -> pa.Table:
+        rules = self.recipe.select.rules
+        needed = select.columns(rules, self._clip_schema())
+        if not captioned:
+            needed = [name for name in needed if name not in select.OF_CAPTION]
+        selection, _ = select.decide(self._clips(needed), rules, captioned=captioned)
+        return selection
+
+    def _decide(self, *, captioned: bool) -> None:
+        selection = self._selection(captioned=captioned)
+        if self._commit("selection.parquet", parquet(selection)):
+            kept = sum(selection["kept"].to_pylist())
+            rules = "all rules" if captioned else "rules that need no caption"
+            self._say(f"select   {kept} of {selection.num_rows} clips kept by the {rules}")
+            self._events.add("select", clips=selection.num_rows, kept=kept, captioned=captioned)
+
+    def _balance(self) -> None:
+        """Assert the sums and write them down."""
+        if wrong := ledger.discrepancies(self.out):
+            raise LedgerError("; ".join(wrong[:5]))
+        self._commit("ledger.json", json.dumps(ledger.balance(self.out), indent=1, ensure_ascii=False).encode())
+
+    def _commit(self, path: str, data: bytes) -> bool:
+        """Write a file unless it already holds these bytes; whether it was written."""
+        if self.out.exists(path) and self.out.read(path) == data:
+            return False
+        self.out.commit(path, data)
+        self._worked = True
+        return True
+
+    def _remove_stale(self, table: str, units: int) -> None:
+        """Parts from this number on: of an earlier, larger plan, or no longer needed."""
+        for unit in parts.units(self.out, table):
+            if unit >= units:
+                self.out.remove(parts.path(table, unit))
+        for name in self.out.names(table, ".tar"):
+            if int(name.removesuffix(".tar")) >= units:
+                self.out.remove(f"{table}/{name}")
+
+    def _changed(self, listed: list[dict[str, Any]]) -> str:
+        before = set(parts.read(self.out, "inputs", ["source_id"])["source_id"].to_pylist())
+        now = {row["source_id"] for row in listed}
+        told = [f"{len(now - before)} new", f"{len(before - now)} gone"]
+        first = sorted(now ^ before)[:1]
+        return ", ".join(told) + (f", first {first[0]}" if first else ", some with other addresses or captions")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _difference(found: str, recipe: Recipe) -> str:
+    """The first keys in which an output's recipe is not the wanted one."""
+    import yaml
+
+    before = _flat(yaml.safe_load(found) or {})
+    now = _flat(validate.resolved(recipe))
+    keys = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    told = [f"{key}: {before.get(key)} then, {now.get(key)} now" for key in keys[:2]]
+    return "; ".join(told) + (f"; and {len(keys) - 2} more" if len(keys) > 2 else "")
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones."""
+    items: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        items = list(enumerate(value))
+    if not items:
+        return {key: value}
+    flat: dict[str, Any] = {}
+    for name, item in items:
+        flat.update(_flat(item, f"{key}.{name}" if key else str(name)))
+    return flat

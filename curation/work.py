@@ -1,0 +1,76 @@
+"""One unit of a phase, from reading its rows to the commit of what it gave. Runs on any worker."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curation import parts
+from curation.phases import Phase, Unit
+from curation.phases.caption import Caption
+from curation.phases.cut import Cut
+from curation.phases.score import Score
+from curation.phases.shard import Shard
+from curation.phases.split import Split
+from curation.recipe import Recipe
+from curation.store import Place
+from curation.video.jail import peak_mb
+
+PHASES: dict[str, type[Phase]] = {phase.name: phase for phase in (Split, Score, Caption, Cut, Shard)}
+
+
+@dataclass
+class Done:
+    """What the driver learns of a committed unit."""
+
+    unit: int
+    counts: dict[str, int] = field(default_factory=dict)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    """Largest memory of this worker or one of its children so far, in MiB."""
+
+
+# Workers keep their phases, so that weights are loaded once a worker and not once a unit.
+_ready: dict[tuple[str, str], Phase] = {}
+
+
+def perform(name: str, recipe_json: str, root: str, unit: Unit) -> Done:
+    """Do a unit and commit it. The same unit always commits the same bytes."""
+    wall, cpu = time.monotonic(), _cpu_s()
+    phase = _phase(name, recipe_json)
+    out = Place(root)
+    with tempfile.TemporaryDirectory(prefix="reelmill-") as scratch:
+        output = phase.process(unit, phase.rows(out, unit), Path(scratch))
+        for path, file in output.files.items():
+            out.commit(path, file)
+        footer: dict[str, Any] = {"phase": name, "fingerprint": unit.fingerprint, **output.notes}
+        for table in phase.writes:
+            parts.commit(out, table, unit.number, output.tables[table], phase.schema(table), footer)
+    return Done(unit.number, output.counts, time.monotonic() - wall, _cpu_s() - cpu, _peak_mb())
+
+
+def _phase(name: str, recipe_json: str) -> Phase:
+    key = (name, recipe_json)
+    if key not in _ready:
+        phase = PHASES[name](Recipe.model_validate_json(recipe_json))
+        phase.setup()
+        _ready.clear()
+        _ready[key] = phase
+    return _ready[key]
+
+
+def _cpu_s() -> float:
+    """User and system seconds of this process, its finished children, and its living one."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    living = sum(phase.child_usage()[0] for phase in _ready.values())
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime + living
+
+
+def _peak_mb() -> float:
+    """Of this process and of its decoder. FFmpeg's encoder, which is smaller, is not counted."""
+    return max(peak_mb(), *(phase.child_usage()[1] for phase in _ready.values()), 0.0)
