@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests import films
@@ -61,6 +62,11 @@ def dataset(footage: Path, reelmill: Reelmill, tmp_path_factory: pytest.TempPath
 
 # Short pieces and small shards, so that little footage makes several of each.
 SETTINGS = ("--set", "split.max_seconds=2", "--set", "shard.samples=3", "--set", "shard.short_side=120")
+
+
+def samples(out: Path) -> list[dict]:
+    """The rows of every shard's index."""
+    return [row for path in sorted((out / "shards").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -59,7 +59,8 @@ def test_same_cut_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     source = films.write(tmp_path / "source.mp4", SCENES)
     known = index(source)
     one, two = (
-        _cut(source, tmp_path / name, 50, 100, known["frame_pts"], known["frame_time_base"]) for name in ("1.mp4", "2.mp4")
+        _cut(source, tmp_path / name, 50, 100, known["frame_pts"], known["frame_time_base"])
+        for name in ("1.mp4", "2.mp4")
     )
     assert one.read_bytes() == two.read_bytes()
 

@@ -69,7 +69,7 @@ def test_a_file_that_never_ends_is_ended_at_the_time_limit(tmp_path: Path) -> No
     jail = Jail(4096)
     # A writer that opens the pipe and says nothing: reading from it blocks for ever.
     writers: list[BinaryIO] = []
-    threading.Thread(target=lambda: writers.append(open(pipe, "wb")), daemon=True).start()
+    threading.Thread(target=lambda: writers.append(pipe.open("wb")), daemon=True).start()
     with pytest.raises(MediaError, match="longer than"):
         jail.call("scan", pipe, 2, settings=SETTINGS)
 

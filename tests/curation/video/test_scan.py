@@ -53,9 +53,7 @@ def test_clips_cover_the_file_without_gap_or_overlap(tmp_path: Path) -> None:
 def test_boundaries_are_exact_timestamps_where_the_frame_rate_varies(tmp_path: Path) -> None:
     steps = [40 if number % 3 else 17 for number in range(80)]
     pts = [1000 + sum(steps[:number]) for number in range(80)]
-    path = films.write(
-        tmp_path / "vfr.mkv", [Scene(33, RED), Scene(47, BLUE)], pts=pts, time_base=Fraction(1, 1000)
-    )
+    path = films.write(tmp_path / "vfr.mkv", [Scene(33, RED), Scene(47, BLUE)], pts=pts, time_base=Fraction(1, 1000))
     found = scan(path, SETTINGS)
     first = _ranges(found)[0][0]
     assert found["time_base"] == "1/1000"

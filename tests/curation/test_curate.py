@@ -1,0 +1,202 @@
+"""`reelmill curate`, as a user runs it: sums, resume, update, and what came with the sources."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests import films
+from tests.conftest import REELMILL, SETTINGS, Reelmill, samples
+from tests.films import BLUE, RED, Scene
+
+# The first file that each phase writes; a run is killed as soon as it sees one.
+MOMENTS = (
+    "inputs/00000.parquet",
+    "clips/00000.parquet",
+    "scores/00000.parquet",
+    "selection.parquet",
+    "captions/00000.parquet",
+    "cuts/00000.parquet",
+    "shards/00000.tar",
+    "shards/00001.parquet",
+    "manifest.json",
+    "ledger.json",
+)
+
+
+def contents(out: Path) -> dict[str, str]:
+    """The sha256 of every file of an output, but for the log of events, which tells of times."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith("events")
+    }
+
+
+def test_every_input_and_every_clip_is_accounted_for(dataset: Path) -> None:
+    ledger = json.loads((dataset / "ledger.json").read_text())
+    sources = pq.read_table(dataset / "sources").to_pylist()
+    assert ledger["inputs"] == len(sources) == 5
+    by_id = {row["source_id"]: row for row in sources}
+    assert by_id["not-a-video.mp4"]["status"] == "failed"
+    assert "not a media file" in by_id["not-a-video.mp4"]["error"]
+    assert by_id["broken.mkv"]["status"] == "ok"
+    assert by_id["broken.mkv"]["warning"]
+    clips, samples = ledger["clips"], ledger["samples"]
+    assert clips["all"] == clips["kept"] + clips["dropped"]
+    assert clips["kept"] == samples["in shards"] + samples["failed"]
+    assert clips["dropped_by_any_reason"] == {"frames < 16": 1, "height < 240": 1}
+
+
+def test_cuts_of_the_footage_are_the_clips(dataset: Path) -> None:
+    clips = pq.read_table(dataset / "clips").to_pylist()
+    of_cuts = [clip["frames"] for clip in clips if clip["source_id"] == "cuts.mp4"]
+    assert of_cuts == [30, 40, 10, 36]
+    of_long = [clip for clip in clips if clip["source_id"] == "long.mkv"]
+    assert [clip["frames"] for clip in of_long] == [40, 40, 40, 24]
+    assert [(clip["scene"], clip["piece"]) for clip in of_long] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
+def test_clips_of_a_film_are_spread_over_the_shards(dataset: Path) -> None:
+    assert len({row["shard"] for row in samples(dataset) if row["source_id"] == "long.mkv"}) > 1
+
+
+def test_second_run_does_nothing_and_says_so_quickly(dataset: Path, footage: Path, reelmill: Reelmill) -> None:
+    before = contents(dataset)
+    started = time.monotonic()
+    done = reelmill("curate", footage, "--out", dataset, *SETTINGS)
+    assert done.returncode == 0
+    assert "nothing to do" in done.stdout
+    assert time.monotonic() - started < 20  # far under what starting Ray and decoding would take
+    assert contents(dataset) == before
+
+
+def test_run_killed_in_every_phase_ends_in_the_same_files(dataset: Path, footage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dataset"
+    command = [*REELMILL, "curate", str(footage), "--out", str(out), *SETTINGS]
+    killed = 0
+    for moment in MOMENTS:
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while run.poll() is None and not (out / moment).exists():
+            time.sleep(0.002)
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+            killed += 1
+        run.wait()
+    assert killed >= len(MOMENTS) - 2
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    assert contents(out) == contents(dataset)
+
+
+def test_one_phase_after_the_other_ends_in_the_same_files(
+    dataset: Path, footage: Path, tmp_path: Path, reelmill: Reelmill
+) -> None:
+    out = tmp_path / "dataset"
+    early = reelmill("score", footage, "--out", out, *SETTINGS)
+    assert early.returncode == 2
+    assert "run `reelmill ingest` first" in early.stderr
+    for phase in ("ingest", "split", "score", "select", "caption", "shard", "report"):
+        done = reelmill(phase, footage, "--out", out, *SETTINGS)
+        assert done.returncode == 0, done.stderr
+    assert contents(out) == contents(dataset)
+
+
+def test_other_recipe_is_refused_until_update_redoes_what_it_touches(
+    dataset: Path, footage: Path, tmp_path: Path, reelmill: Reelmill
+) -> None:
+    out = tmp_path / "dataset"
+    shutil.copytree(dataset, out)
+    change = ("--set", "select.rules.0.min=36")
+    refused = reelmill("curate", footage, "--out", out, *SETTINGS, *change)
+    assert refused.returncode == 2
+    assert "select.rules.0.min: 16.0 then, 36.0 now" in refused.stderr
+    assert contents(out) == contents(dataset)
+    before = {name: os.stat(out / name).st_mtime_ns for name in contents(out)}
+    done = reelmill("curate", footage, "--out", out, *SETTINGS, *change, "--update")
+    assert done.returncode == 0, done.stderr
+    untouched = [name for name in before if name.startswith(("clips/", "scores/", "sources/", "inputs/"))]
+    assert all(os.stat(out / name).st_mtime_ns == before[name] for name in untouched)
+    fresh = tmp_path / "fresh"
+    assert reelmill("curate", footage, "--out", fresh, *SETTINGS, *change).returncode == 0
+    assert contents(out) == contents(fresh)
+
+
+def test_new_source_is_refused_until_update_takes_it_in(tmp_path: Path, reelmill: Reelmill) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    films.write(folder / "b.mp4", [Scene(40, RED)])
+    assert reelmill("curate", folder, "--out", out).returncode == 0
+    films.write(folder / "a.mp4", [Scene(40, BLUE)])
+    refused = reelmill("curate", folder, "--out", out)
+    assert refused.returncode == 2
+    assert "1 new, 0 gone, first a.mp4" in refused.stderr
+    assert reelmill("curate", folder, "--out", out, "--update").returncode == 0
+    fresh = tmp_path / "fresh"
+    assert reelmill("curate", folder, "--out", fresh).returncode == 0
+    assert contents(out) == contents(fresh)
+
+
+def test_captions_and_categories_of_a_table_reach_the_samples(
+    tmp_path: Path, reelmill: Reelmill, serve: Callable[[Path], str]
+) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    films.write(folder / "one.mp4", [Scene(40, RED)])
+    films.write(folder / "two.mp4", [Scene(40, BLUE)])
+    (folder / "t.csv").write_text(
+        "videoid,contentUrl,name,page_dir\n"
+        "11,one.mp4,a white square on a red wall,Animation\n"
+        "12,two.mp4,,\n"
+        "13,missing.mp4,never seen by anyone,Travel\n"
+    )
+    columns = {"uri": "contentUrl", "id": "videoid", "caption": "name", "category": "page_dir"}
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        yaml.safe_dump({"name": "table", "sources": [{"files": f"{serve(folder)}/t.csv", "columns": columns}]})
+    )
+    out = tmp_path / "out"
+    done = reelmill("curate", manifest, "--out", out)
+    assert done.returncode == 0, done.stderr
+    made = {row["source_id"]: row for row in samples(out)}
+    assert set(made) == {"11", "12"}
+    assert made["11"]["caption"] == "a white square on a red wall"
+    assert (made["11"]["captioner"], made["11"]["category"]) == ("source", "Animation")
+    assert made["12"]["captioner"] == "describe"
+    failed = [row for row in pq.read_table(out / "sources").to_pylist() if row["status"] == "failed"]
+    assert [row["source_id"] for row in failed] == ["13"]
+    assert "does not exist" in failed[0]["error"]
+
+
+def test_source_that_vanishes_before_the_cut_costs_its_own_clips(tmp_path: Path, reelmill: Reelmill) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    films.write(folder / "a.mp4", [Scene(40, RED)])
+    films.write(folder / "b.mp4", [Scene(40, BLUE)])
+    for phase in ("ingest", "split", "score", "select", "caption"):
+        assert reelmill(phase, folder, "--out", out).returncode == 0
+    (folder / "b.mp4").write_bytes(b"gone bad")
+    done = reelmill("shard", folder, "--out", out)
+    assert done.returncode == 0, done.stderr
+    ledger = json.loads((out / "ledger.json").read_text())
+    assert ledger["samples"]["in shards"] == 1
+    assert ledger["samples"]["failed"] == 1
+
+
+def test_workers_are_bounded_and_no_media_lies_around(dataset: Path) -> None:
+    assert not list(dataset.rglob("*.part"))
+    assert not (dataset / "cuts").exists()
+    ended = [json.loads(line) for line in (dataset / "events.jsonl").read_text().splitlines()][-1]
+    assert ended["event"] == "end"
+    assert ended["peak_mb"] < 1024
+    assert pytest.approx(ended["cpu_s"]) == ended["cpu_s"] > 0
