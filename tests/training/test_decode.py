@@ -1,0 +1,80 @@
+"""Decoding only what is needed gives the frames that decoding everything gives."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from conftest import COLOURS, encode, frame_index, pictures
+
+from training.stream.decode import DecodeError, FrameIndex, covering, decode
+
+
+def all_frames(media: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(media)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.fixture(scope="module")
+def media() -> bytes:
+    return encode(pictures(70, COLOURS["red"], 3))
+
+
+def index_of(media: bytes) -> FrameIndex:
+    pts, unit, keyframes = frame_index(media)
+    return FrameIndex(pts, Fraction(unit), keyframes)
+
+
+@pytest.mark.parametrize(
+    "wanted", [[0], [69], [5, 6, 7], [1, 18, 19, 50], list(range(0, 70, 9)), list(range(70)), [15, 16, 17, 31, 32]]
+)
+def test_wanted_frames_equal_those_of_decoding_all(media: bytes, wanted: list[int]) -> None:
+    index = index_of(media)
+    assert len(index.keyframes) > 3
+    assert np.array_equal(decode(media, wanted, index, size=(48, 64)), all_frames(media)[wanted])
+
+
+def test_uneven_timestamps_are_met_exactly() -> None:
+    video = pictures(30, COLOURS["blue"], 9)
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=24, options={"g": "8", "bf": "2"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 600)
+        for number, picture in enumerate(video):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 25 * number + 7 * (number % 3), Fraction(1, 600)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    media = out.getvalue()
+    index = index_of(media)
+    assert len({b - a for a, b in zip(index.pts, index.pts[1:])}) > 1
+    wanted = [2, 11, 12, 29]
+    assert np.array_equal(decode(media, wanted, index, size=(48, 64)), all_frames(media)[wanted])
+
+
+def test_frames_keep_their_shape_and_cover_the_size(media: bytes) -> None:
+    assert decode(media, [0, 8], index_of(media), size=(24, 24)).shape == (2, 24, 32, 3)
+    assert covering(720, 1280, (320, 512)) == (320, 569)
+    assert covering(1280, 720, (320, 512)) == (910, 512)
+
+
+@pytest.mark.parametrize("media_bytes", [b"", b"not a video" * 100, b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n"])
+def test_what_is_no_mp4_is_refused(media_bytes: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(media_bytes, [0], FrameIndex([0], Fraction(1, 24), [0]), size=(16, 16))
+
+
+def test_cut_off_media_is_refused(media: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(media[: len(media) // 2], [69], index_of(media), size=(16, 16))
+
+
+def test_a_frame_that_is_not_there_is_an_error(media: bytes) -> None:
+    index = index_of(media)
+    shifted = FrameIndex([pts + 1 for pts in index.pts], index.time_base, index.keyframes)
+    with pytest.raises(DecodeError, match="frame 20 at"):
+        decode(media, [20], shifted, size=(16, 16))

@@ -1,0 +1,75 @@
+"""Noise schedules, noise and losses. The schedulers are those of diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.recipe import Diffusion
+from training.stream.plan import Draws
+
+
+def _betas(config: Diffusion) -> dict[str, Any]:
+    return {
+        "num_train_timesteps": config.steps,
+        "beta_start": config.beta_start,
+        "beta_end": config.beta_end,
+        "beta_schedule": config.schedule,
+        "prediction_type": config.prediction,
+    }
+
+
+def training_schedule(config: Diffusion) -> DDPMScheduler:
+    """Adds noise: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e (Ho et al., arXiv 2006.11239, eq. 4)."""
+    return DDPMScheduler(**_betas(config), clip_sample=False)
+
+
+def sampling_schedule(config: Diffusion, *, bounded: bool) -> DDIMScheduler:
+    """Takes noise away without adding any (Song et al., arXiv 2010.02502, eq. 12).
+
+    Args:
+        bounded: clean values lie in -1 to 1, so that estimates of them are clipped.
+    """
+    return DDIMScheduler(**_betas(config), clip_sample=bounded, set_alpha_to_one=True, steps_offset=1)
+
+
+def normal(draws: Sequence[Draws], purpose: str, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal fp32 numbers of shape (len(draws), *shape[1:]), from each sample's own draws."""
+    assert shape[0] == len(draws)
+    parts = [draw.rng(purpose).standard_normal(shape[1:], np.float32) for draw in draws]
+    return torch.from_numpy(np.stack(parts))
+
+
+def timesteps(draws: Sequence[Draws], steps: int) -> Tensor:
+    """A uniform step for each sample, int64 (len(draws),); its single frames share it, as in Latte."""
+    return torch.tensor([int(draw.rng("timestep").integers(steps)) for draw in draws])
+
+
+class Losses(NamedTuple):
+    """Scalars of one step."""
+
+    total: Tensor
+    video: Tensor
+    image: Tensor
+
+
+def losses(prediction: Tensor, noise: Tensor, *, frames: int, image_weight: float) -> Losses:
+    """Mean squared error on the clips plus a weighted one on the single frames (LaVie §3.3).
+
+    Args:
+        prediction: (batch, channels, frames + images, height, width).
+        noise: the same shape.
+        frames: how many of the pictures are the clip.
+        image_weight: alpha; the two means are separate, so it does not depend on their numbers.
+    """
+    video = F.mse_loss(prediction[:, :, :frames].float(), noise[:, :, :frames])
+    if prediction.shape[2] == frames:
+        return Losses(video, video, torch.zeros_like(video))
+    image = F.mse_loss(prediction[:, :, frames:].float(), noise[:, :, frames:])
+    return Losses(video + image_weight * image, video, image)

@@ -1,0 +1,65 @@
+"""The space that diffusion works in: latents of a frozen AutoencoderKL, or pixels as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+Normal = Callable[[tuple[int, ...]], Tensor]
+"""A shape to standard normal numbers; the first axis is the batch."""
+
+
+class Pixels(nn.Module):
+    """No encoding: RGB in -1 to 1."""
+
+    channels = 3
+    factor = 1
+    bounded = True
+    """Whether clean values lie in -1 to 1."""
+
+    def encode(self, video: Tensor, normal: Normal) -> Tensor:
+        return video
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents
+
+
+class Latents(nn.Module):
+    """Each frame through a frozen AutoencoderKL, scaled by its own factor (LaVie: that of SD 1.4)."""
+
+    bounded = False
+
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae.requires_grad_(False).eval()
+        self.channels = int(vae.config.latent_channels)
+        self.factor = int(2 ** (len(vae.config.block_out_channels) - 1))
+
+    @torch.no_grad()
+    def encode(self, video: Tensor, normal: Normal) -> Tensor:
+        """RGB in -1 to 1, (batch, 3, t, h, w), to a sample of (batch, channels, t, h/factor, w/factor)."""
+        # A clip at a time bounds the memory.
+        posteriors = [self.vae.encode(clip.transpose(0, 1)).latent_dist for clip in video]
+        mean = torch.stack([posterior.mean for posterior in posteriors])
+        deviation = torch.stack([posterior.std for posterior in posteriors])
+        latents = mean + deviation * normal(tuple(mean.shape)).to(mean)
+        return latents.transpose(1, 2) * float(self.vae.config.scaling_factor)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """The way back of `encode`, to RGB that may overshoot -1 to 1."""
+        scaled = latents.transpose(1, 2) / self.vae.config.scaling_factor
+        # A frame at a time bounds the memory.
+        clips = [torch.cat([self.vae.decode(frame[None]).sample for frame in clip]) for clip in scaled]
+        return torch.stack(clips).transpose(1, 2)
+
+
+def open_space(folder: str | Path | None) -> Pixels | Latents:
+    """Pixels, or the latents of the AutoencoderKL in a folder."""
+    if folder is None:
+        return Pixels()
+    return Latents(AutoencoderKL.from_pretrained(str(folder), local_files_only=True, use_safetensors=True))
