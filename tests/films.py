@@ -55,7 +55,9 @@ def write(
 ) -> Path:
     """Encode the scenes; `pts` in `time_base` makes the frame rate vary."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options or {"crf": "18", "preset": "ultrafast", "g": "48"})
+        stream = container.add_stream(
+            codec, rate=rate, options=options or {"crf": "18", "preset": "ultrafast", "g": "48"}
+        )
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         if time_base is not None:

@@ -1,0 +1,41 @@
+# make demo   the whole way on footage that the project makes itself (or FOOTAGE=dir)
+# make test   the tests        make lint   ruff and mypy        make bench   the measurements
+# All of them install what they need into .venv; python3 (3.10 to 3.13) and make are all that must be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOOTAGE ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.installed-train
+	$(BIN)/python -m demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.raw_to_shards
+
+clean:
+	rm -rf $(VENV) demo-out
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	    || { echo "Reelmill needs Python 3.10 to 3.13; give one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+	    || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.installed-train: setup.cfg constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]'
+	touch $@
+
+$(VENV)/.installed-dev: setup.cfg constraints.txt $(VENV)/.installed-train
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
