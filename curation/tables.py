@@ -36,7 +36,7 @@ def column(name: str, type_: pa.DataType, doc: str, unit: str = "", *, null: boo
 _ORIGIN = [
     column("source_id", pa.string(), "The id column of the manifest's table, or the path below the listed folder."),
     column("uri", pa.string(), "Local path or URL of the raw media file."),
-    column("kind", pa.string(), "video | image"),
+    column("kind", pa.string(), "video, or image"),
     column("caption", pa.string(), "The caption that came with the source.", null=True),
     column("category", pa.string(), "The category that came with the source.", null=True),
     column("licence", pa.string(), "The licence that came with the source.", null=True),
@@ -53,7 +53,7 @@ INPUTS = pa.schema(
 SOURCES = pa.schema(
     [
         *_ORIGIN,
-        column("status", pa.string(), "ok | failed"),
+        column("status", pa.string(), "ok, or failed"),
         column("error", pa.string(), "Why the source failed; null where status is ok.", null=True),
         column("warning", pa.string(), "Why a source is ok only in part (cut off, damaged).", null=True),
         column("bytes", pa.int64(), "Size of the raw file.", "bytes", null=True),

@@ -59,17 +59,25 @@ class Losses(NamedTuple):
     image: Tensor
 
 
-def losses(prediction: Tensor, noise: Tensor, *, frames: int, image_weight: float) -> Losses:
+def target(schedule: DDPMScheduler, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What the model should predict, in the shape of `clean`: by the schedule's prediction type."""
+    if schedule.config.prediction_type == "v_prediction":
+        velocity: Tensor = schedule.get_velocity(clean, noise, timesteps)
+        return velocity
+    return noise
+
+
+def losses(prediction: Tensor, wanted: Tensor, *, frames: int, image_weight: float) -> Losses:
     """Mean squared error on the clips plus a weighted one on the single frames (LaVie §3.3).
 
     Args:
         prediction: (batch, channels, frames + images, height, width).
-        noise: the same shape.
+        wanted: the same shape, from `target`.
         frames: how many of the pictures are the clip.
         image_weight: alpha; the two means are separate, so it does not depend on their numbers.
     """
-    video = F.mse_loss(prediction[:, :, :frames].float(), noise[:, :, :frames])
+    video = F.mse_loss(prediction[:, :, :frames].float(), wanted[:, :, :frames])
     if prediction.shape[2] == frames:
         return Losses(video, video, torch.zeros_like(video))
-    image = F.mse_loss(prediction[:, :, frames:].float(), noise[:, :, frames:])
+    image = F.mse_loss(prediction[:, :, frames:].float(), wanted[:, :, frames:])
     return Losses(video + image_weight * image, video, image)

@@ -99,8 +99,8 @@ class Diffusion(Config):
     """How the variances lie between the two, by diffusers' names."""
     steps: Annotated[int, Field(ge=2)] = 1000
     """Steps from a clean clip to noise."""
-    prediction: Literal["epsilon"] = "epsilon"
-    """What the model predicts: the noise."""
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    """What the model predicts: the noise (LaVie's base), or the velocity of Salimans and Ho (arXiv 2202.00512)."""
 
 
 class Optimiser(Config):

@@ -113,7 +113,7 @@ class Objective:
         self.schedule = diffusion.training_schedule(recipe.diffusion)
 
     def __call__(self, batch: Batch) -> diffusion.Losses:
-        """Noise the batch, predict the noise, compare."""
+        """Noise the batch, predict, compare."""
         device = next(self.model.parameters()).device
         pixels = torch.from_numpy(batch.pixels).to(device, non_blocking=True)
         video = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
@@ -124,7 +124,8 @@ class Objective:
         text = self.model.embed(batch.captions)
         frames = self.recipe.data.frames
         prediction = self.model(noisy, timesteps, text, frames=frames)
-        return diffusion.losses(prediction, noise, frames=frames, image_weight=self.recipe.train.image_weight)
+        wanted = diffusion.target(self.schedule, clean, noise, timesteps)
+        return diffusion.losses(prediction, wanted, frames=frames, image_weight=self.recipe.train.image_weight)
 
 
 def _device(choice: str) -> torch.device:
