@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _LOST_WORKER_RETRIES = 5
 # Units in flight for each CPU of the cluster: enough to keep it busy and to make it grow.
 _IN_FLIGHT = 3
 _OBJECT_STORE_BYTES = 256 << 20
+_KNOCK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ class Engine:
                 given |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
                 given["num_cpus"] = os.cpu_count()
             try:
+                _knock(self._address)
                 ray.init(address=self._address or "local", **given)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise UserError(f"no Ray cluster answers at {self._address or 'this machine'}: {reason}") from None
             self._ray = ray
@@ -133,6 +136,13 @@ class Engine:
             for reference in running:
                 with contextlib.suppress(Exception):
                     self._ray.cancel(reference, force=True)
+
+
+def _knock(address: str | None) -> None:
+    """Raise an `OSError` if nothing listens at an address; Ray itself would go on asking for minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _reason(error: Exception) -> str:

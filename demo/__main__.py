@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def _tell(title: str, command: list[str | Path]) -> None:
+def _tell(title: str, command: Sequence[object]) -> None:
     """Show a command as a user would type it, and run it; end with its exit code if it fails."""
     words = [str(word) for word in command]
     typed = ["reelmill", *words[3:]] if words[1:3] == ["-m", "curation.cli"] else ["python", *words[1:]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from training.diffusion import losses, normal, sampling_schedule, timesteps, training_schedule
+from training.diffusion import losses, normal, sampling_schedule, target, timesteps, training_schedule
 from training.generate import generate
 from training.models.lavie.latents import Pixels
 from training.recipe import Diffusion
@@ -15,10 +17,12 @@ from training.stream.plan import Draws, Plan
 
 
 class OneClip(nn.Module):
-    """The exact noise prediction where the data is a single clip: e = (x_t - sqrt(a_t) x_0) / sqrt(1 - a_t)."""
+    """The exact prediction where the data is a single clip: e = (x_t - sqrt(a_t) x_0) / sqrt(1 - a_t),
+    or v = sqrt(a_t) e - sqrt(1 - a_t) x_0 (arXiv 2202.00512)."""
 
-    def __init__(self, clip: torch.Tensor):
+    def __init__(self, clip: torch.Tensor, prediction: str):
         super().__init__()
+        self.prediction = prediction
         self.space = Pixels()
         self.clip = nn.Parameter(clip)
         self.alphas = training_schedule(Diffusion()).alphas_cumprod
@@ -28,16 +32,20 @@ class OneClip(nn.Module):
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, *, frames: int) -> torch.Tensor:
         a = self.alphas.to(x.device)[t].view(-1, 1, 1, 1, 1)
-        return (x - a.sqrt() * self.clip) / (1 - a).sqrt()
+        noise = (x - a.sqrt() * self.clip) / (1 - a).sqrt()
+        return noise if self.prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * self.clip
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize(("steps", "guidance"), [(4, 1.0), (50, 1.0), (10, 7.5)])
-def test_sampling_ends_at_the_only_clip_there_is(steps: int, guidance: float) -> None:
+def test_sampling_ends_at_the_only_clip_there_is(
+    steps: int, guidance: float, prediction: Literal["epsilon", "v_prediction"]
+) -> None:
     torch.manual_seed(0)
     clip = torch.rand(1, 3, 5, 8, 8) * 2 - 1
     video = generate(
-        OneClip(clip),
-        Diffusion(),
+        OneClip(clip, prediction),
+        Diffusion(prediction=prediction),
         "",
         frames=5,
         size=(8, 8),
@@ -54,6 +62,16 @@ def test_betas_are_linear_and_the_same_for_training_and_sampling() -> None:
     trained, sampled = training_schedule(Diffusion()), sampling_schedule(Diffusion(), bounded=False)
     torch.testing.assert_close(trained.betas, torch.linspace(1e-4, 0.02, 1000))
     assert torch.equal(trained.alphas_cumprod, sampled.alphas_cumprod)
+
+
+def test_what_is_learned_is_what_the_sampler_expects() -> None:
+    clean, noise, steps = torch.randn(2, 3, 4, 8, 8), torch.randn(2, 3, 4, 8, 8), torch.tensor([30, 900])
+    schedule = training_schedule(Diffusion())
+    assert target(schedule, clean, noise, steps) is noise
+    schedule = training_schedule(Diffusion(prediction="v_prediction"))
+    a = schedule.alphas_cumprod[steps].view(-1, 1, 1, 1, 1)
+    expected = a.sqrt() * noise - (1 - a).sqrt() * clean
+    torch.testing.assert_close(target(schedule, clean, noise, steps), expected)
 
 
 def test_losses_of_clips_and_images_are_separate_means() -> None:
