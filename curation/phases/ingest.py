@@ -154,7 +154,7 @@ def _records(file: Any, suffix: str, place: str) -> tuple[list[str], Iterable[di
     """Column names and rows of a csv, tsv, jsonl or parquet table."""
     try:
         if suffix == ".parquet":
-            table = pq.read_table(file)
+            table = pq.ParquetFile(file).read(use_threads=False)
             return table.column_names, table.to_pylist()
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         if suffix == ".jsonl":
