@@ -12,12 +12,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from demo.footage.edit import CAMERA, CATALOGUE, Film
 from demo.footage.encode import make
-from demo.footage.films import BROKEN_PATH, BROKEN_TEXT, CAMERA, CATALOGUE, FILMS, Film
+from demo.footage.films import BROKEN_PATH, BROKEN_TEXT, FILMS
 
 TRUTH_NAME = "truth.json"
 TABLE_PATH = f"{CATALOGUE}/captions.csv"
-EDITION = 2
+EDITION = 3
 FULL_SECONDS = sum(shot.seconds for film in FILMS for shot in film.shots)
 
 Tell = Callable[[Film, dict[str, Any]], None]
@@ -105,5 +106,5 @@ def _write_table(path: Path) -> None:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["videoid", "contentUrl", "name", "category"])
         for number, film in enumerate(FILMS):
-            if film.in_table:
+            if film.folder == CATALOGUE:
                 rows.writerow([1000 + number, film.name, film.title, film.category])

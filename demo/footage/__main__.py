@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from demo.footage import FULL_SECONDS, build, finished
-from demo.footage.films import FILMS, Film
+from demo.footage.edit import Film
+from demo.footage.films import FILMS
 
 
 def main() -> int:

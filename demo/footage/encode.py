@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 
-from demo.footage.films import Film, Shot
+from demo.footage.edit import Film, Shot
 from demo.footage.painting import Picture
 from demo.footage.sound import Wave, soundtrack
 
