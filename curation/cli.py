@@ -96,12 +96,32 @@ def sample(
     guidance: Annotated[Optional[float], typer.Option(help="Classifier-free guidance  [default: recipe]")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     fps: Annotated[int, typer.Option(help="Frames per second of the file.")] = 8,
+    size: Annotated[Optional[str], typer.Option(help="Pixels as HEIGHTxWIDTH  [default: as trained]")] = None,
     scale: Annotated[int, typer.Option(help="Enlarge the pixels of tiny models for viewing.")] = 1,
 ) -> None:
     """Make a video from a prompt with a trained model."""
     from training.sample import sample as sampled
 
-    sampled(model, prompt, out, frames=frames, steps=steps, guidance=guidance, seed=seed, fps=fps, scale=scale)
+    pixels = _pixels(size) if size else None
+    sampled(
+        model,
+        prompt,
+        out,
+        frames=frames,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+        fps=fps,
+        size=pixels,
+        scale=scale,
+    )
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    height, _, width = size.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise UserError(f"--size {size}: expected HEIGHTxWIDTH, for instance 320x512")
+    return int(height), int(width)
 
 
 def _run(

@@ -170,7 +170,9 @@ class Run:
     def _report(self) -> None:
         if not self.out.exists("ledger.json"):
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
-        made_of = fingerprint(self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash)
+        made_of = fingerprint(
+            report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash
+        )
         if report.fingerprint_of(self.out) == made_of:
             return
         started = time.monotonic()

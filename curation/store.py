@@ -32,6 +32,7 @@ _EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
 SCHEMES = ("http", "https", "s3", "gs", "gcs")
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}\.part$")
 _CHUNK = 1 << 20
+_ROWS_WITH_PICTURES = 64
 
 
 def is_url(place: str) -> bool:
@@ -266,7 +267,9 @@ class Place:
 def parquet(table: pa.Table) -> bytes:
     """A table as the bytes of a Parquet file; the same table gives the same bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    # Pictures come in small groups of rows, so that a few of them can be read without the others.
+    rows = _ROWS_WITH_PICTURES if "thumbnails" in table.column_names else None
+    pq.write_table(table, sink, compression="zstd", row_group_size=rows)
     return bytes(sink.getvalue().to_pybytes())
 
 

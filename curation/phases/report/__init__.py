@@ -12,6 +12,8 @@ from curation.recipe import Recipe
 from curation.store import Place
 
 PAGE = "report/index.html"
+VERSION = 1
+"""Raised when the same tables would now give another page; old pages are then written anew."""
 
 _MADE_OF = re.compile(r'<meta name="reelmill-made-of" content="([^"]*)">')
 _HEAD = 1024  # bytes at the front of the page that hold it
