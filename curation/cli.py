@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 from rich.console import Console
@@ -28,6 +28,8 @@ Set = Annotated[
 Address = Annotated[Optional[str], typer.Option(help="Ray cluster: auto, or ray://host:port  [default: this machine]")]
 Update = Annotated[bool, typer.Option("--update", help="Take over an output of another recipe; redo what changed.")]
 
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try sources again whose server did not answer.")]
+
 _PHASES = {
     "ingest": "List what the manifest names and cut it into work units.",
     "split": "Decode the sources once: scenes, thumbnails, motion, sharpness.",
@@ -41,19 +43,24 @@ _PHASES = {
 
 @app.command()
 def curate(
-    manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
+    manifest: Manifest,
+    out: Out = None,
+    set_: Set = None,
+    address: Address = None,
+    update: Update = False,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Do all phases, from raw media to shards and a report. Run again to resume."""
     from curation.run import ORDER
 
-    _run(manifest, out, set_, address, update, ORDER)
+    _run(manifest, out, set_, address, update, retry_failed, ORDER)
 
 
 def _phase_command(name: str, text: str) -> None:
     def command(
         manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
     ) -> None:
-        _run(manifest, out, set_, address, update, (name,))
+        _run(manifest, out, set_, address, update, False, (name,))
 
     app.command(name=name, help=f"One phase: {text}")(command)
 
@@ -125,7 +132,13 @@ def _pixels(size: str) -> tuple[int, int]:
 
 
 def _run(
-    manifest: str, out: str | None, set_: list[str] | None, address: str | None, update: bool, phases: tuple[str, ...]
+    manifest: str,
+    out: str | None,
+    set_: list[str] | None,
+    address: str | None,
+    update: bool,
+    retry_failed: bool,
+    phases: tuple[str, ...],
 ) -> None:
     from curation import ledger, recipe
     from curation.run import Run
@@ -134,8 +147,11 @@ def _run(
     console = Console(stderr=True)
     resolved = recipe.load(manifest, set_ or [])
     place = out or f"outputs/{resolved.name}"
-    run = Run(resolved, place, address=address, update=update, console=console)
-    worked = run.curate(phases)
+    run = Run(resolved, place, address=address, update=update, retry_failed=retry_failed, console=console)
+    try:
+        worked = run.curate(phases)
+    except KeyboardInterrupt:  # typer would end without a word
+        _fail("stopped; run the same command again to go on from here", 130)
     seconds = time.monotonic() - started
     if not worked:
         print(f"{place}: nothing to do, everything is done already ({seconds:.1f} s)")
@@ -169,13 +185,11 @@ def _guarded(command: Callable[[], Any], *failed: type[Exception]) -> None:
         _fail(str(error), 2)
     except failed as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("stopped; run again to go on from here", 130)
     except BrokenPipeError:
         sys.exit(1)
 
 
-def _fail(text: str, code: int) -> None:
+def _fail(text: str, code: int) -> NoReturn:
     print(f"reelmill: {text}", file=sys.stderr)
     sys.exit(code)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,14 +117,28 @@ class Engine:
             if self._address is None:
                 given |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
                 given["num_cpus"] = os.cpu_count()
+            self.knock()
             try:
-                _knock(self._address)
                 ray.init(address=self._address or "local", **given)
             except (OSError, RuntimeError, ValueError) as error:
-                reason = " ".join(str(error).split())[:200]
-                raise UserError(f"no Ray cluster answers at {self._address or 'this machine'}: {reason}") from None
+                raise self._unanswered(error) from None
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, _stop)
             self._ray = ray
         return self._ray
+
+    def knock(self) -> None:
+        """Raise a `UserError` if nothing listens at the address; Ray itself would go on asking for minutes."""
+        host, colon, port = (self._address or "").rpartition("://")[2].rpartition(":")
+        if colon and port.isdigit():
+            try:
+                socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+            except OSError as error:
+                raise self._unanswered(error) from None
+
+    def _unanswered(self, error: Exception) -> UserError:
+        reason = " ".join(str(error).split())[:200]
+        return UserError(f"no Ray cluster answers at {self._address or 'this machine'}: {reason}")
 
     def _window(self) -> int:
         return max(2, int(_IN_FLIGHT * self._ray.cluster_resources().get("CPU", 1)))
@@ -138,11 +154,9 @@ class Engine:
                     self._ray.cancel(reference, force=True)
 
 
-def _knock(address: str | None) -> None:
-    """Raise an `OSError` if nothing listens at an address; Ray itself would go on asking for minutes."""
-    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+def _stop(*_: object) -> None:
+    """A machine that is reclaimed sends SIGTERM first: end as after Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _reason(error: Exception) -> str:

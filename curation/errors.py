@@ -13,3 +13,7 @@ class UserError(Exception):
 
 class StoreError(UserError):
     """A place cannot be read or written (missing, full, read-only, refused, timed out)."""
+
+
+class Unreachable(StoreError):
+    """A server does not answer as it should; the same request may succeed later."""

@@ -6,6 +6,7 @@ settings, inputs). A part whose fingerprint is the wanted one is done; that is a
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from curation import tables
 from curation.errors import UserError
-from curation.store import Place
+from curation.store import Place, parquet
 from curation.tables import Row
 
 _FOOTER = b"reelmill"
@@ -34,9 +35,11 @@ def units(out: Place, table: str) -> list[int]:
 
 
 def commit(out: Place, table: str, unit: int, rows: Iterable[Row], schema: pa.Schema, footer: dict[str, Any]) -> None:
-    """Publish one part."""
-    text = json.dumps(footer, sort_keys=True, ensure_ascii=False)
-    out.commit_table(path(table, unit), tables.table(rows, schema).replace_schema_metadata({_FOOTER: text}))
+    """Publish one part, with a hash of its rows as `content` in the footer."""
+    content = tables.table(rows, schema)
+    said = footer | {"content": hashlib.sha256(parquet(content.replace_schema_metadata(None))).hexdigest()}
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
+    out.commit_table(path(table, unit), content.replace_schema_metadata({_FOOTER: text}))
 
 
 def footer(out: Place, table: str, unit: int) -> dict[str, Any]:

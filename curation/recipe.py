@@ -214,7 +214,7 @@ def load(manifest: str, overrides: Sequence[str] = ()) -> Recipe:
     if manifest.endswith(MANIFEST_SUFFIXES) and not is_url(manifest):
         return validate.load(manifest, Recipe, overrides)
     path = Path(manifest)
-    if not is_url(manifest) and not any(mark in manifest for mark in "*?[") and not path.exists():
+    if not is_url(manifest) and not path.exists() and not any(mark in manifest for mark in "*?["):
         raise UserError(f"{manifest}: no such file or folder; give a manifest (.yaml), or a folder of videos")
     stem = re.split(r"[/\\]", manifest.split("?")[0].rstrip("/"))[-1].split(".")[0] if is_url(manifest) else ""
     name = stem or (path.resolve().name if path.is_dir() else path.parent.resolve().name)

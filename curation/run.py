@@ -43,19 +43,30 @@ class Run:
 
     Args:
         update: take over an output that another recipe made, redoing only what the changes touch.
+        retry_failed: decode sources again that failed because a server did not answer.
         address: of a Ray cluster; None starts Ray on this machine when there is work.
 
     Raises:
         UserError: the output cannot be written, or was made by another recipe or from other sources.
     """
 
-    def __init__(self, recipe: Recipe, out: str, *, address: str | None = None, update: bool = False, console: Console):
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: str,
+        *,
+        address: str | None = None,
+        update: bool = False,
+        retry_failed: bool = False,
+        console: Console,
+    ):
         self.recipe = recipe
         self.out = Place(out)
         self._console = console
         self._engine = Engine(address)
         self._events = Events(self.out)
         self._update = update
+        self._retry_failed = retry_failed
         self._worked = False
         self._cpu_s = self._peak_mb = 0.0
         self.recipe_hash = fingerprint(validate.resolved(recipe))
@@ -76,6 +87,13 @@ class Run:
             "report": self._report,
         }
         started = time.monotonic()
+        listed, self._passed_over = self._checked()
+        self._listed = listed
+        with self.out.claimed():
+            self._work(phases, steps, started)
+        return self._worked
+
+    def _work(self, phases: Sequence[str], steps: dict[str, Callable[[], None]], started: float) -> None:
         self._begin()
         try:
             for name in phases:
@@ -87,18 +105,23 @@ class Run:
         finally:
             self._engine.close()
             self._events.flush()
-        return self._worked
 
     @property
     def usage(self) -> tuple[float, float]:
         """CPU seconds of all units of this run, and the largest memory of one worker in MiB."""
         return self._cpu_s, self._peak_mb
 
-    def _begin(self) -> None:
-        """Check everything that can be checked before the first byte is written, then say whose output this is."""
-        listed, self._passed_over = ingest.listing(self.recipe)
+    def _checked(self) -> tuple[list[dict[str, Any]], int]:
+        """What can be checked before the output is touched: the sources, the rules, the cluster."""
+        listed, passed_over = ingest.listing(self.recipe)
         select.columns(self.recipe.select.rules, self._clip_schema())
-        self._listed = listed
+        if not self.out.exists(_RECIPE):
+            self._engine.knock()
+        return listed, passed_over
+
+    def _begin(self) -> None:
+        """Refuse an output of another recipe or other sources; then say whose output this is."""
+        listed = self._listed
         found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
         wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None and any(self.out.names("")):
@@ -134,6 +157,7 @@ class Run:
 
     def _split(self) -> None:
         self._units("split", self._split_units())
+        self._retry_failed = False  # once is enough
 
     def _score(self) -> None:
         self._complete("split", self._split_units())
@@ -170,6 +194,7 @@ class Run:
     def _report(self) -> None:
         if not self.out.exists("ledger.json"):
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
+        self._complete("shard", self._shard_units())
         made_of = fingerprint(
             report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash
         )
@@ -189,18 +214,24 @@ class Run:
         return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
 
     def _score_units(self) -> list[Unit]:
-        return [self._unit("score", unit.number, unit.fingerprint) for unit in self._split_units()]
+        return [self._unit("score", number, content) for number, content in self._clip_contents()]
 
     def _caption_units(self) -> list[Unit]:
         """The clips of each part that pass the rules which need no caption."""
         chosen = set(self._selection(captioned=False).filter(pc.field("kept"))["clip_id"].to_pylist())
         units = []
-        for split in self._split_units():
-            ids = self.out.table(parts.path("clips", split.number), ["clip_id"])["clip_id"].to_pylist()
+        sources = parts.footers(self.out, "sources")
+        for number, content in self._clip_contents():
+            ids = self.out.table(parts.path("clips", number), ["clip_id"])["clip_id"].to_pylist()
             ids = [clip_id for clip_id in ids if clip_id in chosen]
             given = pa.table({"clip_id": pa.array(ids, pa.string())})
-            units.append(self._unit("caption", split.number, [split.fingerprint, ids], given))
+            units.append(self._unit("caption", number, [content, sources[number]["content"], ids], given))
         return units
+
+    def _clip_contents(self) -> list[tuple[int, str]]:
+        """The parts of the clips, each with the hash of its rows; whatever made them, these are what counts."""
+        footers = parts.footers(self.out, "clips")
+        return [(number, footers[number]["content"]) for number in sorted(footers)]
 
     def _shard_units(self) -> list[Unit]:
         """The kept clips, shuffled and divided, with all that a sample says of them."""
@@ -234,7 +265,12 @@ class Run:
     def _pending(self, phase: str, units: list[Unit]) -> list[Unit]:
         """The units that are not committed yet, or from other inputs or settings."""
         done = parts.footers(self.out, PHASES[phase].writes[-1])
-        return [unit for unit in units if done.get(unit.number, {}).get("fingerprint") != unit.fingerprint]
+        return [
+            unit
+            for unit in units
+            if done.get(unit.number, {}).get("fingerprint") != unit.fingerprint
+            or (self._retry_failed and phase == "split" and done[unit.number].get("unreachable"))
+        ]
 
     def _complete(self, phase: str, units: list[Unit]) -> None:
         """Raise a `UserError` if an earlier phase still has work to do."""
@@ -332,11 +368,13 @@ class Run:
                 self.out.remove(f"{table}/{name}")
 
     def _changed(self, listed: list[dict[str, Any]]) -> str:
-        before = set(parts.read(self.out, "inputs", ["source_id"])["source_id"].to_pylist())
-        now = {row["source_id"] for row in listed}
-        told = [f"{len(now - before)} new", f"{len(before - now)} gone"]
-        first = sorted(now ^ before)[:1]
-        return ", ".join(told) + (f", first {first[0]}" if first else ", some with other addresses or captions")
+        """How the sources differ from those of the output."""
+        before = {row["source_id"]: row for row in parts.read(self.out, "inputs").to_pylist()}
+        now = {row["source_id"]: row for row in listed}
+        new, gone = now.keys() - before.keys(), before.keys() - now.keys()
+        other = {name for name in now.keys() & before.keys() if now[name] != before[name]}
+        told = f"{len(new)} new, {len(gone)} gone, {len(other)} changed"
+        return f"{told}, first {min(new | gone | other)}" if new | gone | other else "in another order"
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import posixpath
 import re
 import shutil
+import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +28,18 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import StoreError
+from curation.errors import StoreError, Unreachable, UserError
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
 SCHEMES = ("http", "https", "s3", "gs", "gcs")
+LOCK = ".lock"
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}\.part$")
+_CREDENTIAL = re.compile(r"sign|token|secret|passw|credential|auth|key|expires|^sig$|^se$|^x-", re.IGNORECASE)
 _CHUNK = 1 << 20
 _ROWS_WITH_PICTURES = 64
+# Seconds between tries of a source whose server does not answer as it should.
+_PAUSES = (0.5, 2.0)
 
 
 def is_url(place: str) -> bool:
@@ -44,8 +51,26 @@ def without_secrets(url: str) -> str:
     """The URL without user, password and query, fit for logs and error lines."""
     if not is_url(url):
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://(not a valid address)"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def publishable(url: str) -> str:
+    """The URL without user, password and those parts of its query that look like a key or a signature.
+
+    What is left still names the file, and may stand in a dataset that others get.
+    """
+    if not is_url(url):
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return without_secrets(url)
+    query = "&".join(pair for pair in parts.query.split("&") if not _CREDENTIAL.search(pair.partition("=")[0]))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
 
 
 def filesystem(place: str) -> tuple[Any, str]:
@@ -56,19 +81,25 @@ def filesystem(place: str) -> tuple[Any, str]:
     """
     if not is_url(place):
         return fsspec.filesystem("file"), os.path.abspath(place)
-    scheme = place.split("://", 1)[0].lower()
+    scheme, _, rest = place.partition("://")
+    scheme = scheme.lower()
     if scheme not in SCHEMES:
         raise StoreError(f"{without_secrets(place)}: {scheme}:// is not supported; use a path or {', '.join(SCHEMES)}")
-    options: dict[str, Any] = {}
-    if scheme in ("http", "https"):
-        import aiohttp  # comes with fsspec's http file system
-
-        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)}
     try:
-        return fsspec.core.url_to_fs(place, **options)
+        urlsplit(place)
+        if scheme in ("http", "https"):
+            import aiohttp  # comes with fsspec's http file system
+
+            timeout = aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)
+            return fsspec.filesystem("http", client_kwargs={"timeout": timeout}), f"{scheme}://{rest}"
+        if "::" in rest:  # fsspec would chain what stands behind it
+            raise ValueError("'::' cannot stand in it")
+        return fsspec.core.url_to_fs(f"{scheme}://{rest}")
+    except ValueError as error:
+        raise StoreError(f"{without_secrets(place)}: not a valid address ({error})") from None
     except ImportError as error:
         extra = _EXTRA.get(scheme, scheme)
-        raise StoreError(f"{scheme}:// needs an extra library: pip install 'reelmill[{extra}]'") from error
+        raise UserError(f"{scheme}:// needs an extra library: pip install 'reelmill[{extra}]'") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -84,8 +115,12 @@ def explain(error: BaseException) -> str:
     """One line for an error of the operating system, the network or a store."""
     import aiohttp
 
-    if isinstance(error.__cause__, aiohttp.ClientConnectionError):
-        return "no server answers there"  # fsspec tells of this as a missing file
+    # fsspec tells of whatever a server answers as a missing file.
+    behind = error.__cause__ or error.__context__
+    if isinstance(behind, aiohttp.ClientResponseError) and behind.status != 404:
+        return f"the server answered {behind.status}"
+    if isinstance(behind, aiohttp.ClientConnectionError):
+        return "no server answers there"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, PermissionError):
@@ -107,6 +142,18 @@ def explain(error: BaseException) -> str:
     return text[:200]
 
 
+def _passing(error: BaseException) -> bool:
+    """Whether the same request may well succeed later: no answer, too many requests, a server's own fault."""
+    import aiohttp
+
+    for fault in (error, error.__cause__, error.__context__):
+        if isinstance(fault, aiohttp.ClientResponseError):
+            return fault.status in (408, 425, 429) or fault.status >= 500
+        if isinstance(fault, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)):
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def _telling(verb: str, place: str) -> Iterator[None]:
     """Turns whatever a file system throws into one line that names the place."""
@@ -117,7 +164,8 @@ def _telling(verb: str, place: str) -> Iterator[None]:
     except StoreError:
         raise
     except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise StoreError(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error
+        kind = Unreachable if _passing(error) else StoreError
+        raise kind(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error
 
 
 class Place:
@@ -161,7 +209,9 @@ class Place:
             except FileNotFoundError:
                 return []
             names = (posixpath.basename(name.rstrip("/")) for name in found)
-            return sorted(name for name in names if name.endswith(suffix) and not _TEMPORARY.match(name))
+            return sorted(
+                name for name in names if name.endswith(suffix) and name != LOCK and not _TEMPORARY.match(name)
+            )
 
     def read(self, path: str) -> bytes:
         with _telling("read", self.url(path)):
@@ -229,6 +279,30 @@ class Place:
         """Publish a Parquet file; the same table gives the same bytes."""
         self.commit(path, parquet(table))
 
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """A local place for this process alone; the system gives it back when the process ends.
+
+        Raises:
+            StoreError: another process works in it.
+        """
+        if not self.local:
+            yield
+            return
+        with _telling("write to", self.root):
+            os.makedirs(self._base, exist_ok=True)
+            lock = os.open(self._full(LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StoreError(
+                    f"another process is working in {self.root}; wait for it, or give another --out"
+                ) from None
+            yield
+        finally:
+            os.close(lock)
+
     def append(self, path: str, text: str) -> None:
         """Add a line to a local log. Not atomic: only for what nobody relies on."""
         assert self.local
@@ -277,31 +351,49 @@ def parquet(table: pa.Table) -> bytes:
 def fetched(uri: str, *, max_bytes: int) -> Iterator[Path]:
     """A local path with the bytes of `uri`: itself if it is a file, else a bounded temporary copy.
 
+    A server that does not answer as it should is asked three times.
+
     Raises:
-        StoreError: it is missing, unreadable, or larger than `max_bytes`.
+        StoreError: it is missing, unreadable, or larger than `max_bytes`; `Unreachable` if it may be there later.
+        OSError: the temporary copy cannot be written.
     """
     if not is_url(uri):
-        path = Path(uri)
-        with _telling("read", uri), open(path, "rb") as file:
-            if not os.path.isfile(path):
+        with _telling("read", uri):
+            found = os.stat(uri)
+            if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
                 raise StoreError(f"cannot read {uri}: not a regular file")
-            size = os.fstat(file.fileno()).st_size
-        if size > max_bytes:
-            raise StoreError(f"{uri}: {size} bytes are more than the limit of {max_bytes}")
-        yield path
+            with open(uri, "rb"):
+                pass
+        if found.st_size > max_bytes:
+            raise StoreError(f"{uri}: {found.st_size} bytes are more than the limit of {max_bytes}")
+        yield Path(uri)
         return
+    with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
+        local = Path(folder, "source")
+        for pause in (*_PAUSES, None):
+            try:
+                _download(uri, local, max_bytes)
+                break
+            except Unreachable:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        yield local
+
+
+def _download(uri: str, local: Path, max_bytes: int) -> None:
     fs, remote = filesystem(uri)
     # Over http one plain GET: not every server answers ranges.
     how = {"block_size": 0} if uri.lower().startswith("http") else {"block_size": _CHUNK, "cache_type": "readahead"}
-    with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
-        local = Path(folder, "source")
-        with (
-            _telling("read", uri),
-            fs.open(remote, "rb", **how) as incoming,
-            open(local, "wb") as file,
-        ):
-            while chunk := incoming.read(_CHUNK):
-                file.write(chunk)
-                if file.tell() > max_bytes:
-                    raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")
-        yield local
+    # Errors of the local disk are no fault of the source, so only the reading is told as one.
+    with open(local, "wb") as file, contextlib.ExitStack() as closing:
+        with _telling("read", uri):
+            incoming = closing.enter_context(fs.open(remote, "rb", **how))
+        while True:
+            with _telling("read", uri):
+                chunk = incoming.read(_CHUNK)
+            if not chunk:
+                return
+            file.write(chunk)
+            if file.tell() > max_bytes:
+                raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")

@@ -46,6 +46,7 @@ _ORIGIN = [
 INPUTS = pa.schema(
     [
         *_ORIGIN,
+        column("version", pa.string(), "Size and time of change of a local file, to notice another one.", null=True),
         column("error", pa.string(), "Why this row cannot be used (no address, a repeated id).", null=True),
     ]
 )

@@ -176,10 +176,14 @@ def _sentence(
         return f"{where}unknown key {dotted!r}; {advice}"
     if error["type"] == "missing":
         return f"{where}{dotted!r} is required"
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return f"{where}{dotted}: must be keys and values, not {_kind(error['input'])}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{where}{dotted}: {error['input']!r} does not match {error['ctx']['pattern']}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if error["type"] in ("too_short", "too_long"):
         least = error["ctx"].get("min_length")
-        return f"{where}{dotted}: needs {f'at least {least}' if least else 'fewer'} entries"
+        return f"{where}{dotted}: {f'must have at least {least}' if least else 'has too many'}"
     if error["type"] == "value_error":
         return f"{where}{dotted}: {message}" if dotted else f"{where}{message}"
     return f"{where}{dotted}: must be {message}, not {_kind(error['input'])}"

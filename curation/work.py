@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curation import parts
+from curation.errors import UserError
 from curation.phases import Phase, Unit
 from curation.phases.caption import Caption
 from curation.phases.cut import Cut
@@ -45,7 +47,15 @@ def perform(name: str, recipe_json: str, root: str, unit: Unit) -> Done:
     phase = _phase(name, recipe_json)
     out = Place(root)
     with tempfile.TemporaryDirectory(prefix="reelmill-") as scratch:
-        output = phase.process(unit, phase.rows(out, unit), Path(scratch))
+        try:
+            output = phase.process(unit, phase.rows(out, unit), Path(scratch))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                folder = tempfile.gettempdir()
+                raise UserError(
+                    f"no space left in {folder} of a worker; make room, or set TMPDIR, and run again"
+                ) from error
+            raise
         for path, file in output.files.items():
             out.commit(path, file)
         footer: dict[str, Any] = {"phase": name, "fingerprint": unit.fingerprint, **output.notes}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from curation.validate import Config
 
@@ -170,14 +170,13 @@ class Recipe(Config):
     sample: Sample = Sample()
     """Defaults for sampling."""
 
-    @field_validator("sample")
-    @classmethod
-    def _steps_fit(cls, sample: Sample, info: object) -> Sample:
-        known: dict[str, object] = getattr(info, "data", {})
-        diffusion = known.get("diffusion")
-        if isinstance(diffusion, Diffusion) and sample.steps > diffusion.steps:
-            raise ValueError(f"steps ({sample.steps}) is more than diffusion.steps ({diffusion.steps})")
-        return sample
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Recipe:
+        if self.sample.steps > self.diffusion.steps:
+            raise ValueError(
+                f"sample.steps ({self.sample.steps}) is more than diffusion.steps ({self.diffusion.steps})"
+            )
+        return self
 
 
 # What may change between the parts of one run: it moves no number of the training.

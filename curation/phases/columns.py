@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from curation.errors import UserError
@@ -24,7 +24,9 @@ class Columned:
         UserError: a column that the manifest names is not in the table.
     """
 
-    def __init__(self, columns: Columns | None, names: Sequence[str], table: str, key: str):
+    def __init__(self, columns: Columns | None, names: list[str], table: str, key: str):
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"{without_secrets(table)}: the column {twice[0]!r} stands in it twice; rename one")
         given = columns or Columns()
         self._columns: dict[str, str] = {}
         for field, option in _FIELDS.items():
@@ -45,10 +47,13 @@ class Columned:
 
     def row(self, record: Mapping[Any, Any]) -> Row:
         """The record's fields as text, and its other columns as JSON in `meta`."""
-        row: Row = {field: _text(record.get(self._columns.get(field))) for field in _FIELDS}
-        taken = set(self._columns.values())
+        row: Row = dict.fromkeys(_FIELDS)
+        row |= {field: _text(record[name]) for field, name in self._columns.items() if name in record}
+        taken = {*self._columns.values(), None}
         rest = {str(name): value for name, value in record.items() if name not in taken and value not in (None, "")}
         row["meta"] = json.dumps(rest, ensure_ascii=False, sort_keys=True, default=str)
+        # csv keeps cells beyond the header under None: then no cell of the row can be trusted.
+        row["error"] = "the row has more cells than the header" if None in record else None
         return row
 
 

@@ -18,7 +18,7 @@ from curation import parts, tables
 from curation.errors import UserError
 from curation.phases.columns import Columned
 from curation.recipe import Recipe, SourceList
-from curation.store import SCHEMES, Place, filesystem, is_url, without_secrets
+from curation.store import SCHEMES, Place, filesystem, is_url, publishable, without_secrets
 from curation.tables import Row
 from curation.validate import fingerprint
 
@@ -30,6 +30,7 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 # The units of a run, where the recipe does not say: enough of them to balance, few enough to keep as files.
 _UNITS, _LARGEST_UNIT = 512, 256
 UNITS = "inputs/units.json"
+_LARGEST_CELL = 16 << 20
 
 
 def listing(recipe: Recipe) -> tuple[list[Row], int]:
@@ -52,7 +53,7 @@ def listing(recipe: Recipe) -> tuple[list[Row], int]:
             f"the manifest {recipe.name!r} names no media: looked for {' '.join(MEDIA[:6])} … "
             f"in {', '.join(place for sources in recipe.sources for place in sources.files)}"
         )
-    return _unique(rows), passed_over
+    return _unique([_storable(row) | {"version": _version(row["uri"])} for row in rows]), passed_over
 
 
 def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
@@ -80,8 +81,8 @@ def _named(place: str, sources: SourceList, number: int) -> tuple[list[Row], int
     suffix = posixpath.splitext(place.split("?")[0])[1].lower()
     if suffix in TABLES and not _has_magic(place):
         return list(_from_table(place, suffix, sources, f"sources.{number}")), 0
-    if is_url(place) and place.split("://")[0].lower() in ("http", "https"):
-        return [_media_row(place, posixpath.basename(place.split("?")[0]) or place, sources)], 0
+    if is_url(place) and place.lower().startswith(("http://", "https://")):
+        return [_media_row(place, publishable(place), sources)], 0
     fs, path = filesystem(place)
     base, found = _files(fs, path, place)
     rows: list[Row] = []
@@ -106,7 +107,7 @@ def _files(fs: Any, path: str, place: str) -> tuple[str, list[str]]:
             base = path[: next(i for i, c in enumerate(path) if c in "*?[")].rpartition("/")[0] or "/"
             return base, [file for file in fs.glob(path) if fs.isfile(file)]
         if fs.isdir(path):
-            return path, fs.find(path)
+            return path, fs.find(path) if is_url(place) else _walked(path)
         if fs.exists(path):
             return posixpath.dirname(path), [path]
     except (OSError, ValueError) as error:
@@ -116,7 +117,28 @@ def _files(fs: Any, path: str, place: str) -> tuple[str, list[str]]:
 
 
 def _has_magic(place: str) -> bool:
-    return any(mark in place for mark in "*?[") and not place.startswith(("http://", "https://"))
+    """Whether it is a pattern; a file or folder of that very name comes first."""
+    if place.lower().startswith(("http://", "https://")) or not any(mark in place for mark in "*?["):
+        return False
+    return is_url(place) or not os.path.exists(place)
+
+
+def _walked(folder: str) -> list[str]:
+    """All files below a local folder, also behind links; a folder that cannot be read is an error."""
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        found = os.stat(here)
+        if (found.st_dev, found.st_ino) in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        files += [posixpath.join(here, name) for name in names]
+    return files
 
 
 def _media_row(uri: str, name: str, sources: SourceList) -> Row:
@@ -141,12 +163,14 @@ def _from_table(place: str, suffix: str, sources: SourceList, key: str) -> Itera
             address, error = _address(row.pop("uri"), place)
             yield {
                 **row,
-                "source_id": row["source_id"] or address or f"row {number} of {posixpath.basename(place)}",
+                "source_id": row["source_id"]
+                or publishable(address or "")
+                or f"row {number} of {posixpath.basename(place)}",
                 "uri": address or "",
                 "kind": sources.kind,
                 "category": row["category"] or sources.category,
                 "licence": row["licence"] or sources.licence,
-                "error": error,
+                "error": row["error"] or error,
             }
 
 
@@ -156,7 +180,9 @@ def _records(file: Any, suffix: str, place: str) -> tuple[list[str], Iterable[di
         if suffix == ".parquet":
             table = pq.ParquetFile(file).read(use_threads=False)
             return table.column_names, table.to_pylist()
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        # A byte that is no UTF-8 costs its own row, see `_storable`.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        csv.field_size_limit(_LARGEST_CELL)
         if suffix == ".jsonl":
             records = [json.loads(line) for line in text if line.strip()]
             if not all(isinstance(record, dict) for record in records):
@@ -180,11 +206,44 @@ def _address(value: str | None, table: str) -> tuple[str | None, str | None]:
         return value, None
     if not is_url(table):
         return posixpath.join(posixpath.dirname(os.path.abspath(table)), value), None
-    if table.startswith(("http://", "https://")):
-        return urljoin(table, value), None
+    if table.lower().startswith(("http://", "https://")):
+        try:
+            return urljoin(table, value), None
+        except ValueError:
+            return value, "not a valid address"
     folder = posixpath.dirname(table)
     address = posixpath.normpath(posixpath.join(folder.split("://")[1], value.lstrip("/")))
     return f"{folder.split('://')[0]}://{address}", None
+
+
+def _storable(row: Row) -> Row:
+    """The row with every text as valid Unicode; one that was not, for instance a file's name, is its error."""
+    bad = [name for name, value in row.items() if isinstance(value, str) and not _is_unicode(value)]
+    for name in bad:
+        row = row | {
+            name: row[name].encode("utf-8", "backslashreplace").decode(),
+            "error": f"{name} is not valid UTF-8",
+        }
+    return row
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _version(uri: str) -> str | None:
+    """Size and time of change of a local file, so that another file under its name is noticed."""
+    if not uri or is_url(uri):
+        return None
+    try:
+        found = os.stat(uri)
+    except (OSError, ValueError):
+        return None
+    return f"{found.st_size} bytes, {found.st_mtime_ns}"
 
 
 def _unique(rows: list[Row]) -> list[Row]:

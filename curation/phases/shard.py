@@ -16,7 +16,7 @@ from curation import parts, tables
 from curation.phases import Needs, Output, Phase, Unit
 from curation.phases.cut import Cut, encoding_settings
 from curation.phases.score import measures
-from curation.store import Place, sha256_of
+from curation.store import Place, publishable, sha256_of
 from curation.tables import Row
 from curation.validate import fingerprint
 
@@ -83,7 +83,8 @@ class Shard(Phase):
 
     def _sample(self, row: Row, shard: str) -> Row:
         names = set(self.schema("shards").names) - {"offset"}
-        return {name: row[name] for name in row if name in names} | {"shard": shard, "key": row["clip_id"]}
+        ours = {"shard": shard, "key": row["clip_id"], "uri": publishable(row["uri"])}
+        return {name: row[name] for name in row if name in names} | ours
 
 
 def manifest(out: Place, name: str, recipe_hash: str, units: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation import tables
-from curation.errors import StoreError
+from curation.errors import StoreError, Unreachable
 from curation.phases import Needs, Output, Phase, Unit
 from curation.store import fetched
 from curation.tables import Row
@@ -40,16 +40,17 @@ class Split(Phase):
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         sources, clips = [], []
+        self._unreachable = 0
         for row in rows:
             source, found = self._split(row)
             sources.append(source)
             clips.extend(found)
         failed = sum(source["status"] == "failed" for source in sources)
         counts = {"sources": len(sources), "failed": failed, "clips": len(clips)}
-        return Output({"sources": sources, "clips": clips}, counts=counts)
+        return Output({"sources": sources, "clips": clips}, notes={"unreachable": self._unreachable}, counts=counts)
 
     def _split(self, row: Row) -> tuple[Row, list[Row]]:
-        source = {name: row[name] for name in row if name != "error"} | {"status": "ok", "clips": 0}
+        source = {name: row[name] for name in row if name not in ("error", "version")} | {"status": "ok", "clips": 0}
         if row["error"]:
             return source | {"status": "failed", "error": row["error"]}, []
         split = self.recipe.split
@@ -66,6 +67,7 @@ class Split(Phase):
                 source["bytes"] = path.stat().st_size
                 found = self._jail.call("scan", path, split.timeout_s, settings=settings)
         except (MediaError, StoreError) as error:
+            self._unreachable += isinstance(error, Unreachable)
             return source | {"status": "failed", "error": str(error)}, []
         clips = [_clip(source, found, clip) for clip in found["clips"]]
         return source | {name: found[name] for name in _OF_SCAN} | {"clips": len(clips)}, clips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,6 +50,7 @@ def encode(
 
     Raises:
         MediaError: FFmpeg failed or took longer than `timeout_s`.
+        OSError: no space is left for the target.
     """
     width, height = scaled(size, encoding.short_side)
     given = {
@@ -86,7 +89,10 @@ def encode(
     except subprocess.TimeoutExpired:
         raise MediaError(f"cutting took longer than {timeout_s:g} s") from None
     if done.returncode != 0 or not target.exists():
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = done.stderr.decode(errors="replace")
+        if os.strerror(errno.ENOSPC) in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        lines = said.strip().splitlines()
         raise MediaError(f"FFmpeg could not cut it ({lines[-1][:160] if lines else done.returncode})")
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.container
+import av.video.stream
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -101,7 +103,7 @@ def scan(path: Path, settings: Settings) -> dict[str, Any]:
         if scanner.head is None:
             raise MediaError(decoder.faults.sentence() or "no frame could be decoded")
         clips = scanner.finish()
-        warning = decoder.faults.sentence() or _cut_short(container.duration, scanner)
+        warning = decoder.faults.sentence() or _cut_short(_claimed_s(container, stream), scanner)
         return _facts(scanner, clips, warning)
 
 
@@ -286,13 +288,21 @@ def _spread(held: list[tuple[int, bytes]], count: int, first: int, end: int) -> 
     return [held[i] for i in sorted(chosen)]
 
 
-def _cut_short(claimed: int | None, scanner: _Scanner) -> str | None:
+def _claimed_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
+    """How long the header says that the video is; the file's own length counts only without other streams."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _cut_short(seconds: float | None, scanner: _Scanner) -> str | None:
     """A sentence if far fewer seconds were decoded than the header claims; headers may lie, so no error."""
     assert scanner.head is not None
-    if not claimed or claimed <= 0:
+    if not seconds or seconds <= 0:
         return None
     decoded = float((scanner.end_pts() - scanner.pts[0]) * scanner.head.time_base)
-    seconds = claimed / av.time_base
     if decoded < 0.9 * seconds - 1.0:
         return f"{decoded:.1f} s of the {seconds:.1f} s that the header claims could be decoded"
     return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from curation.store import Place
 from tests import films
 from tests.conftest import REELMILL, SETTINGS, Reelmill, samples
 from tests.films import BLUE, RED, Scene
@@ -40,7 +44,7 @@ def contents(out: Path) -> dict[str, str]:
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith("events")
+        if path.is_file() and not path.name.startswith(("events", ".lock"))
     }
 
 
@@ -72,14 +76,16 @@ def test_clips_of_a_film_are_spread_over_the_shards(dataset: Path) -> None:
     assert len({row["shard"] for row in samples(dataset) if row["source_id"] == "long.mkv"}) > 1
 
 
-def test_second_run_does_nothing_and_says_so_quickly(dataset: Path, footage: Path, reelmill: Reelmill) -> None:
-    before = contents(dataset)
-    started = time.monotonic()
-    done = reelmill("curate", footage, "--out", dataset, *SETTINGS)
+def test_second_run_does_nothing_and_says_so_without_starting_ray(
+    dataset: Path, footage: Path, reelmill: Reelmill
+) -> None:
+    before, events = contents(dataset), (dataset / "events.jsonl").read_bytes()
+    # An address at which nothing listens: a run that started Ray would fail.
+    done = reelmill("curate", footage, "--out", dataset, *SETTINGS, "--address", "127.0.0.1:9")
     assert done.returncode == 0
     assert "nothing to do" in done.stdout
-    assert time.monotonic() - started < 20  # far under what starting Ray and decoding would take
     assert contents(dataset) == before
+    assert (dataset / "events.jsonl").read_bytes() == events
 
 
 def test_run_killed_in_every_phase_ends_in_the_same_files(dataset: Path, footage: Path, tmp_path: Path) -> None:
@@ -200,3 +206,95 @@ def test_workers_are_bounded_and_no_media_lies_around(dataset: Path) -> None:
     assert ended["event"] == "end"
     assert ended["peak_mb"] < 1024
     assert pytest.approx(ended["cpu_s"]) == ended["cpu_s"] > 0
+
+
+class _Moody(http.server.SimpleHTTPRequestHandler):
+    """Answers 503 for one file until it is told to be well."""
+
+    ill = True
+
+    def do_GET(self) -> None:
+        if self.ill and "moody" in self.path:
+            self.send_error(503)
+        else:
+            super().do_GET()
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_source_that_was_unreachable_is_taken_in_by_retry(tmp_path: Path, reelmill: Reelmill) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    films.write(folder / "fine.mp4", [Scene(40, RED)])
+    films.write(folder / "moody.mp4", [Scene(40, BLUE)])
+    handler = type("Moody", (_Moody,), {})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    table = tmp_path / "t.csv"
+    table.write_text(f"id,uri\na,{url}/fine.mp4\nb,{url}/moody.mp4?token=secret\n")
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(yaml.safe_dump({"name": "t", "sources": [{"files": str(table)}]}))
+    try:
+        assert reelmill("curate", manifest, "--out", out).returncode == 0
+        failed = [row for row in pq.read_table(out / "sources").to_pylist() if row["status"] == "failed"]
+        assert [row["source_id"] for row in failed] == ["b"]
+        assert "the server answered 503" in failed[0]["error"]
+        handler.ill = False
+        assert "nothing to do" in reelmill("curate", manifest, "--out", out).stdout
+        done = reelmill("curate", manifest, "--out", out, "--retry-failed")
+        assert done.returncode == 0, done.stderr
+        assert {row["source_id"] for row in samples(out)} == {"a", "b"}
+        assert reelmill("verify", out).returncode == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not any(b"secret" in path.read_bytes() for path in (out / "shards").iterdir())
+
+
+def test_film_that_was_replaced_is_noticed(tmp_path: Path, reelmill: Reelmill) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    films.write(folder / "a.mp4", [Scene(40, RED)])
+    assert reelmill("curate", folder, "--out", out).returncode == 0
+    films.write(folder / "a.mp4", [Scene(50, BLUE)])
+    refused = reelmill("curate", folder, "--out", out)
+    assert refused.returncode == 2
+    assert "0 new, 0 gone, 1 changed, first a.mp4" in refused.stderr
+    assert reelmill("curate", folder, "--out", out, "--update").returncode == 0
+    assert [row["frames"] for row in samples(out)] == [50]
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_says_how_to_go_on_and_leaves_nobody_behind(
+    footage: Path, tmp_path: Path, by: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    command = [*REELMILL, "curate", str(footage), "--out", str(out), *SETTINGS]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and not (out / "clips" / "00000.parquet").exists():
+        time.sleep(0.01)
+    run.send_signal(by)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert told.strip().splitlines()[-1] == "reelmill: stopped; run the same command again to go on from here"
+
+
+def test_second_writer_is_refused(dataset: Path, footage: Path, reelmill: Reelmill) -> None:
+    with Place(dataset).claimed():
+        done = reelmill("curate", footage, "--out", dataset, *SETTINGS)
+    assert done.returncode == 2
+    assert "another process is working in" in done.stderr
+
+
+def test_report_of_old_shards_is_refused(dataset: Path, footage: Path, tmp_path: Path, reelmill: Reelmill) -> None:
+    out = tmp_path / "dataset"
+    shutil.copytree(dataset, out)
+    change = (*SETTINGS, "--set", "select.rules.0.min=36")
+    assert reelmill("select", footage, "--out", out, *change, "--update").returncode == 0
+    done = reelmill("report", footage, "--out", out, *change)
+    assert done.returncode == 2
+    assert "run `reelmill shard` first" in done.stderr

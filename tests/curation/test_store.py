@@ -57,6 +57,28 @@ def test_other_schemes_are_refused(url: str) -> None:
         Place(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[", "HTTP://127.0.0.1:9/x.mp4", "http://127.0.0.1:9/x?u=file::z", "s3://a::b/c"]
+)
+def test_odd_address_is_one_line_about_that_source(url: str) -> None:
+    with pytest.raises(StoreError) as raised, fetched(url, max_bytes=10):
+        pass
+    assert "\n" not in str(raised.value)
+
+
+def test_url_is_asked_for_as_it_stands(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "a::b c%.mp4").write_bytes(b"bytes")
+    (tmp_path / "a").write_bytes(b"another")
+    with fetched(f"{serve(tmp_path)}/a::b%20c%25.mp4", max_bytes=10) as path:
+        assert path.read_bytes() == b"bytes"
+
+
+def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(StoreError, match="not a regular file"), fetched(str(tmp_path / "pipe.mp4"), max_bytes=10):
+        pass
+
+
 def test_missing_library_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['s3fs'] = None\n"

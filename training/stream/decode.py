@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,8 +68,10 @@ def _decode(
         raise DecodeError("it has no video stream")
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1
-    if not 0 < stream.codec_context.width * stream.codec_context.height <= _MAX_PIXELS:
-        raise DecodeError(f"frames of {stream.codec_context.width}x{stream.codec_context.height} pixels")
+    high, wide = stream.codec_context.height, stream.codec_context.width
+    # Scaled to cover the wanted size, a very long and narrow picture would grow without bound.
+    if not 0 < high * wide <= _MAX_PIXELS or math.prod(covering(high, wide, size)) > _MAX_PIXELS:
+        raise DecodeError(f"frames of {wide}x{high} pixels")
     if stream.time_base is None:
         raise DecodeError("its video stream has no time base")
     unit = index.time_base / stream.time_base

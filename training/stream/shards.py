@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import posixpath
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, Field, ValidationError
 
 from curation.errors import UserError
-from curation.store import Place, without_secrets
+from curation.store import Place, is_url, without_secrets
 from curation.tables import MANIFEST_FORMAT, SAMPLES
 from training.stream.cache import Cache, patiently
 from training.stream.decode import DecodeError, FrameIndex
@@ -63,6 +64,10 @@ class Entry:
     frames: FrameIndex
 
 
+# Bounded, since the index may come from a stranger and Python's fractions take any exponent.
+_FRACTION = re.compile(r"[1-9]\d{0,9}/[1-9]\d{0,9}")
+
+
 class Dataset:
     """The samples of a manifest that have at least `span` frames, by number.
 
@@ -72,6 +77,8 @@ class Dataset:
     """
 
     def __init__(self, url: str, *, span: int, cache_dir: str | None, cache_bytes: int):
+        if "?" in url and is_url(url):
+            raise UserError(f"data.url: {without_secrets(url)} has a query, which its shards could not be read with")
         if not url.endswith(".json"):
             url = posixpath.join(url, "manifest.json")
         folder, name = posixpath.split(url)
@@ -173,12 +180,10 @@ def _wrong(row: dict[str, object], tar_bytes: int) -> str | None:
     assert isinstance(pts, list) and isinstance(keyframes, list) and isinstance(unit, str)
     if offset < 0 or size <= 0 or offset + size > tar_bytes:
         return f"bytes {offset} to {offset + size} are outside of its tar of {tar_bytes} bytes"
+    if None in pts or None in keyframes:
+        return "frame_pts or keyframes hold nothing in places"
     if len(pts) != frames or any(a >= b for a, b in itertools.pairwise(pts)):
         return "frame_pts are not its frames in rising order"
     if not keyframes or keyframes[0] != 0 or keyframes[-1] >= frames or keyframes != sorted(keyframes):
         return "keyframes are not frames of it in rising order"
-    try:
-        positive = Fraction(unit) > 0
-    except (ValueError, ZeroDivisionError):
-        positive = False
-    return None if positive else f"frame_time_base {unit!r} is not a fraction of a second"
+    return None if _FRACTION.fullmatch(unit) else f"frame_time_base {unit[:40]!r} is not a fraction of a second"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def test_repeated_and_empty_rows_are_kept_as_failed(tmp_path: Path) -> None:
         ("id,contentUrl\n1,a.mp4\n", {"uri": "contentURL"}, "did you mean 'contentUrl'?"),
         ("id,contentUrl\n1,a.mp4\n", None, "no column 'uri'"),
         ("", None, "its columns are: none"),
+        ("uri,name,name\na.mp4,x,y\n", None, "'name' stands in it twice"),
         ('uri\n"a.mp4\n', None, "not a readable csv table"),
     ],
 )
@@ -136,3 +138,52 @@ def test_units_are_fixed_by_the_listing_alone(tmp_path: Path) -> None:
     assert ingest.commit(out, config, ingest.listing(config)[0]) == 3
     assert [out.table(parts.path("inputs", unit)).num_rows for unit in range(3)] == [2, 2, 1]
     assert recipe.Ingest().unit is None
+
+
+def test_odd_cells_cost_their_own_row(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(
+        b"uri,caption\na.mp4,\xe9t\xe9\nb.mp4,fine,EXTRA,MORE\nc.mp4,"
+        + b"x" * 5_000_000
+        + b"\nHTTP://[,bad\nd.mp4,good\n"
+    )
+    rows, _ = ingest.listing(_recipe({"files": str(table), "columns": {"caption": "caption"}}))
+    assert [row["error"] for row in rows] == [
+        "caption is not valid UTF-8",
+        "the row has more cells than the header",
+        None,
+        None,
+        None,
+    ]
+    assert len(rows[2]["caption"]) == 5_000_000
+    assert rows[1]["licence"] is rows[1]["category"] is None
+
+
+def test_file_name_that_is_no_text_costs_its_own_row(tmp_path: Path) -> None:
+    (tmp_path / "fine.mp4").write_bytes(b"x")
+    with open(os.fsencode(tmp_path) + b"/\xff.mp4", "wb") as file:
+        file.write(b"x")
+    rows, _ = ingest.listing(_recipe({"files": str(tmp_path)}))
+    assert {row["source_id"]: row["error"] for row in rows} == {
+        "fine.mp4": None,
+        "\\udcff.mp4": "uri is not valid UTF-8",
+    }
+
+
+def test_linked_folders_and_names_like_patterns_are_listed(tmp_path: Path) -> None:
+    real, listed = tmp_path / "real", tmp_path / "b [2020]"
+    real.mkdir()
+    listed.mkdir()
+    (real / "a.mp4").write_bytes(b"x")
+    (listed / "b.mp4").write_bytes(b"x")
+    (listed / "link").symlink_to(real)
+    (real / "back").symlink_to(listed)
+    rows, _ = ingest.listing(_recipe({"files": str(listed)}))
+    assert [row["source_id"] for row in rows] == ["b.mp4", "link/a.mp4"]
+
+
+def test_credentials_in_an_address_do_not_become_the_id(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("uri\nhttps://me:word@host/a.mp4?id=5&X-Amz-Signature=abc\n")
+    rows, _ = ingest.listing(_recipe({"files": str(tmp_path / "t.csv")}))
+    assert rows[0]["source_id"] == "https://host/a.mp4?id=5"
+    assert "Signature" in rows[0]["uri"]

