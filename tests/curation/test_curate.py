@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -146,7 +147,7 @@ def test_new_source_is_refused_until_update_takes_it_in(tmp_path: Path, reelmill
     films.write(folder / "a.mp4", [Scene(40, BLUE)])
     refused = reelmill("curate", folder, "--out", out)
     assert refused.returncode == 2
-    assert "1 new, 0 gone, first a.mp4" in refused.stderr
+    assert "1 new, 0 gone, 0 changed, first a.mp4" in refused.stderr
     assert reelmill("curate", folder, "--out", out, "--update").returncode == 0
     fresh = tmp_path / "fresh"
     assert reelmill("curate", folder, "--out", fresh).returncode == 0
@@ -184,15 +185,23 @@ def test_captions_and_categories_of_a_table_reach_the_samples(
     assert "does not exist" in failed[0]["error"]
 
 
-def test_source_that_vanishes_before_the_cut_costs_its_own_clips(tmp_path: Path, reelmill: Reelmill) -> None:
+def test_source_that_goes_bad_before_the_cut_costs_its_own_clips(
+    tmp_path: Path, reelmill: Reelmill, serve: Callable[[Path], str]
+) -> None:
     folder, out = tmp_path / "films", tmp_path / "out"
     folder.mkdir()
     films.write(folder / "a.mp4", [Scene(40, RED)])
     films.write(folder / "b.mp4", [Scene(40, BLUE)])
-    for phase in ("ingest", "split", "score", "select", "caption"):
-        assert reelmill(phase, folder, "--out", out).returncode == 0
+    url, table = serve(folder), tmp_path / "t.csv"
+    table.write_text(f"uri\n{url}/a.mp4\n{url}/b.mp4\n")
+    code = (
+        "from rich.console import Console; from curation import recipe; from curation.run import Run\n"
+        f"run = Run(recipe.load({str(table)!r}), {str(out)!r}, console=Console(stderr=True))\n"
+        "run.curate(('ingest', 'split', 'score', 'select', 'caption'))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     (folder / "b.mp4").write_bytes(b"gone bad")
-    done = reelmill("shard", folder, "--out", out)
+    done = reelmill("shard", table, "--out", out)
     assert done.returncode == 0, done.stderr
     ledger = json.loads((out / "ledger.json").read_text())
     assert ledger["samples"]["in shards"] == 1
