@@ -8,12 +8,11 @@ run ends with the list.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +50,7 @@ class Engine:
         self._ray: Any = None
 
     def close(self) -> None:
+        """Leave Ray. It ends what this process still has running, here or on the cluster."""
         if self._ray is not None:
             self._ray.shutdown()
             self._ray = None
@@ -84,26 +84,25 @@ class Engine:
         tries: dict[int, int] = {}
         running: dict[Any, Unit] = {}
         failures = []
-        with self._cancelling(running):
-            while waiting or running:
-                while waiting and len(running) < self._window():
-                    unit = waiting.pop()
-                    running[task.remote(name, recipe_json, root, unit)] = unit
-                ready, _ = ray.wait(list(running), num_returns=1)
-                unit = running.pop(ready[0])
-                try:
-                    on_done(ray.get(ready[0]))
-                except ray.exceptions.RayError as error:
-                    cause = getattr(error, "cause", None)
-                    if isinstance(cause, UserError):
-                        raise cause from None
-                    failure = Failure(unit.number, _reason(error))
-                    tries[unit.number] = tries.get(unit.number, 0) + 1
-                    if tries[unit.number] < TRIES:
-                        on_retry(failure)
-                        waiting.insert(0, unit)
-                    else:
-                        failures.append(failure)
+        while waiting or running:
+            while waiting and len(running) < self._window():
+                unit = waiting.pop()
+                running[task.remote(name, recipe_json, root, unit)] = unit
+            ready, _ = ray.wait(list(running), num_returns=1)
+            unit = running.pop(ready[0])
+            try:
+                on_done(ray.get(ready[0]))
+            except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, UserError):
+                    raise cause from None
+                failure = Failure(unit.number, _reason(error))
+                tries[unit.number] = tries.get(unit.number, 0) + 1
+                if tries[unit.number] < TRIES:
+                    on_retry(failure)
+                    waiting.insert(0, unit)
+                else:
+                    failures.append(failure)
         return failures
 
     def _started(self) -> Any:
@@ -142,16 +141,6 @@ class Engine:
 
     def _window(self) -> int:
         return max(2, int(_IN_FLIGHT * self._ray.cluster_resources().get("CPU", 1)))
-
-    @contextlib.contextmanager
-    def _cancelling(self, running: dict[Any, Unit]) -> Iterator[None]:
-        """Whatever ends the loop early (Ctrl-C, a user's error) ends the running tasks too."""
-        try:
-            yield
-        finally:
-            for reference in running:
-                with contextlib.suppress(Exception):
-                    self._ray.cancel(reference, force=True)
 
 
 def _stop(*_: object) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -278,9 +279,7 @@ def test_film_that_was_replaced_is_noticed(tmp_path: Path, reelmill: Reelmill) -
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_run_says_how_to_go_on_and_leaves_nobody_behind(
-    footage: Path, tmp_path: Path, by: signal.Signals
-) -> None:
+def test_stopped_run_says_how_to_go_on(footage: Path, tmp_path: Path, by: signal.Signals) -> None:
     out = tmp_path / "out"
     command = [*REELMILL, "curate", str(footage), "--out", str(out), *SETTINGS]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -288,8 +287,27 @@ def test_stopped_run_says_how_to_go_on_and_leaves_nobody_behind(
         time.sleep(0.01)
     run.send_signal(by)
     _, told = run.communicate(timeout=60)
-    assert run.returncode == 130
+    assert run.returncode == 130, told
     assert told.strip().splitlines()[-1] == "reelmill: stopped; run the same command again to go on from here"
+
+
+def test_unit_that_always_fails_is_set_aside_and_the_others_are_done(
+    footage: Path, tmp_path: Path, reelmill: Reelmill
+) -> None:
+    out = tmp_path / "out"
+    for phase in ("ingest", "split"):
+        assert reelmill(phase, footage, "--out", out, *SETTINGS).returncode == 0
+    part = out / "clips" / "00001.parquet"
+    clips = pq.read_table(part)
+    place = clips.schema.get_field_index("thumbnails")
+    bad = pa.array([[b"no picture"]] * clips.num_rows, clips.schema.field(place).type)
+    pq.write_table(clips.set_column(place, clips.schema.field(place), bad), part)
+    done = reelmill("score", footage, "--out", out, *SETTINGS)
+    assert done.returncode == 1
+    told = done.stderr.strip().splitlines()
+    assert "1 of 5 units of score failed every time, first 1: ValueError: a thumbnail is not a picture" in told[-1]
+    assert sum("unit 1 is tried again" in line for line in told) == 2
+    assert sorted(path.name for path in (out / "scores").iterdir()) == [f"0000{n}.parquet" for n in (0, 2, 3, 4)]
 
 
 def test_second_writer_is_refused(dataset: Path, footage: Path, reelmill: Reelmill) -> None:

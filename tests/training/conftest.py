@@ -23,10 +23,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 import webdataset
 
 from curation import tables
 from curation.store import Place
+
+torch.set_num_threads(1)  # also where another test has started OpenMP before
 
 SIZE = (48, 64)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 70, 230), "white": (240, 240, 240)}
