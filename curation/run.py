@@ -26,7 +26,8 @@ from curation.work import PHASES, Done
 
 ORDER = ("ingest", "split", "score", "select", "caption", "shard", "report")
 _RECIPE = "recipe.yaml"
-_PARTS = ("inputs", "sources", "clips", "scores", "captions", "cuts", "shards")
+_BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
+_PARTS = (*_BY_SOURCE, "cuts", "shards")
 _RECIPE_NOTE = "# The resolved recipe of this output. Its hash: "
 
 
@@ -87,17 +88,16 @@ class Run:
             "report": self._report,
         }
         started = time.monotonic()
-        listed, self._passed_over = self._checked()
-        self._listed = listed
+        self._check()
         with self.out.claimed():
-            self._work(phases, steps, started)
+            self._begin()
+            self._do([steps[name] for name in phases], started)
         return self._worked
 
-    def _work(self, phases: Sequence[str], steps: dict[str, Callable[[], None]], started: float) -> None:
-        self._begin()
+    def _do(self, steps: Sequence[Callable[[], None]], started: float) -> None:
         try:
-            for name in phases:
-                steps[name]()
+            for step in steps:
+                step()
             if self._worked:
                 cpu_s, peak_mb = self.usage
                 seconds = time.monotonic() - started
@@ -111,19 +111,14 @@ class Run:
         """CPU seconds of all units of this run, and the largest memory of one worker in MiB."""
         return self._cpu_s, self._peak_mb
 
-    def _checked(self) -> tuple[list[dict[str, Any]], int]:
-        """What can be checked before the output is touched: the sources, the rules, the cluster."""
-        listed, passed_over = ingest.listing(self.recipe)
+    def _check(self) -> None:
+        """All that can be checked before the output is touched: sources, rules, cluster, whose output it is."""
+        self._listed, self._passed_over = ingest.listing(self.recipe)
         select.columns(self.recipe.select.rules, self._clip_schema())
-        if not self.out.exists(_RECIPE):
+        self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
+        self._wanted = wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
+        if found is None:
             self._engine.knock()
-        return listed, passed_over
-
-    def _begin(self) -> None:
-        """Refuse an output of another recipe or other sources; then say whose output this is."""
-        listed = self._listed
-        found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
-        wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None and any(self.out.names("")):
             raise UserError(f"{self.out.url()} holds other files and no {_RECIPE}; give another --out")
         if found is not None and found != wanted and not self._update:
@@ -132,14 +127,17 @@ class Run:
                 "give another --out, or --update to redo what the change touches"
             )
         committed = ingest.committed(self.out)
-        if committed and committed["fingerprint"] != fingerprint(listed) and not self._update:
+        if committed and committed["fingerprint"] != fingerprint(self._listed) and not self._update:
             raise UserError(
-                f"the sources are not those that {self.out.url()} was made from ({self._changed(listed)}); "
+                f"the sources are not those that {self.out.url()} was made from ({self._changed(self._listed)}); "
                 "give another --out, or --update to take them in"
             )
-        if found != wanted:
+
+    def _begin(self) -> None:
+        """Say whose output this is, and clear away what killed writers left."""
+        if self._found != self._wanted:
             self.out.check_writable()
-            self.out.commit(_RECIPE, wanted.encode())
+            self.out.commit(_RECIPE, self._wanted.encode())
         for table in ("", *_PARTS):
             self.out.sweep(table)
 
@@ -148,7 +146,7 @@ class Run:
         if committed and committed["fingerprint"] == fingerprint(self._listed):
             return
         units = ingest.commit(self.out, self.recipe, self._listed)
-        for table in _PARTS[:5]:
+        for table in _BY_SOURCE:
             self._remove_stale(table, units)
         self._worked = True
         note = f", {self._passed_over} other files passed over" if self._passed_over else ""

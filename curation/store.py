@@ -291,7 +291,15 @@ class Place:
             return
         with _telling("write to", self.root):
             os.makedirs(self._base, exist_ok=True)
-            lock = os.open(self._full(LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                lock = os.open(self._full(LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                if error.errno not in (errno.EROFS, errno.EACCES):
+                    raise
+                lock = None  # nobody can write here, so there is nothing to claim
+        if lock is None:
+            yield
+            return
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
