@@ -51,16 +51,14 @@ def curate(
     retry_failed: RetryFailed = False,
 ) -> None:
     """Do all phases, from raw media to shards and a report. Run again to resume."""
-    from curation.run import ORDER
-
-    _run(manifest, out, set_, address, update, retry_failed, ORDER)
+    _guarded_run(manifest, out, set_, address, update, retry_failed, None)
 
 
 def _phase_command(name: str, text: str) -> None:
     def command(
         manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
     ) -> None:
-        _run(manifest, out, set_, address, update, False, (name,))
+        _guarded_run(manifest, out, set_, address, update, False, (name,))
 
     app.command(name=name, help=f"One phase: {text}")(command)
 
@@ -131,6 +129,12 @@ def _pixels(size: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def _guarded_run(*arguments: Any) -> None:
+    from curation.guard import guarded
+
+    guarded(lambda: _told(lambda: _run(*arguments)))
+
+
 def _run(
     manifest: str,
     out: str | None,
@@ -138,10 +142,10 @@ def _run(
     address: str | None,
     update: bool,
     retry_failed: bool,
-    phases: tuple[str, ...],
+    phases: tuple[str, ...] | None,
 ) -> None:
     from curation import ledger, recipe
-    from curation.run import Run
+    from curation.run import ORDER, Run
 
     started = time.monotonic()
     console = Console(stderr=True)
@@ -149,14 +153,14 @@ def _run(
     place = out or f"outputs/{resolved.name}"
     run = Run(resolved, place, address=address, update=update, retry_failed=retry_failed, console=console)
     try:
-        worked = run.curate(phases)
+        worked = run.curate(phases or ORDER)
     except KeyboardInterrupt:  # typer would end without a word
         _fail("stopped; run the same command again to go on from here", 130)
     seconds = time.monotonic() - started
     if not worked:
         print(f"{place}: nothing to do, everything is done already ({seconds:.1f} s)")
         return
-    if "shard" in phases:
+    if phases is None or "shard" in phases:
         sums = ledger.balance(run.out)
         _print_funnel(ledger.funnel(sums))
         if not sums["clips"]["kept"]:
@@ -173,17 +177,17 @@ def _print_funnel(lines: list[tuple[str, int, str]]) -> None:
 
 def main() -> None:
     """Entry point: one clear line and exit code 2 for what a user can cause, 1 for what went wrong in the data."""
-    from curation.run import Incomplete, LedgerError
-
-    _guarded(app, Incomplete, LedgerError)
+    _told(app)
 
 
-def _guarded(command: Callable[[], Any], *failed: type[Exception]) -> None:
+def _told(command: Callable[[], Any]) -> None:
+    from curation.errors import Incomplete, LedgerError
+
     try:
         command()
     except UserError as error:
         _fail(str(error), 2)
-    except failed as error:
+    except (Incomplete, LedgerError) as error:
         _fail(str(error), 1)
     except BrokenPipeError:
         sys.exit(1)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from curation import ledger, parts, validate
 from curation.engine import Engine, Failure
-from curation.errors import UserError
+from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
 from curation.phases import Unit, cut, ingest, report, select, shard
 from curation.phases.score import measures
@@ -29,14 +29,6 @@ _RECIPE = "recipe.yaml"
 _BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
 _PARTS = (*_BY_SOURCE, "cuts", "shards")
 _RECIPE_NOTE = "# The resolved recipe of this output. Its hash: "
-
-
-class Incomplete(Exception):
-    """Some units failed every time. The others are done; a further run tries these again."""
-
-
-class LedgerError(Exception):
-    """A sum does not hold: something was lost or counted twice. A bug, or an output that was changed."""
 
 
 class Run:
@@ -249,7 +241,7 @@ class Run:
 
     def _kept(self, columns: list[str]) -> pa.Table:
         """These columns of the kept clips and their sources, in the order of the clips."""
-        of_source = [name for name in ("uri", "licence", "category") if name in columns]
+        of_source = [name for name in ("uri", "licence", "category", "mended") if name in columns]
         kept = self.out.table("selection.parquet").filter(pc.field("kept")).select(["clip_id"])
         clips = parts.joined(kept, self._clips([name for name in columns if name not in of_source]))
         sources = parts.read(self.out, "sources", ["source_id", *of_source])
@@ -327,7 +319,7 @@ class Run:
         return table
 
     def _selection(self, *, captioned: bool) -> pa.Table:
-        rules = self.recipe.select.rules
+        rules = self.recipe.select.every_rule
         needed = select.columns(rules, self._clip_schema())
         if not captioned:
             needed = [name for name in needed if name not in select.OF_CAPTION]
