@@ -7,6 +7,7 @@ publishes as a whole. Everything that other processes rely on is written by `Pla
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -15,8 +16,6 @@ import os
 import posixpath
 import re
 import shutil
-import stat
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -34,12 +33,13 @@ _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
 SCHEMES = ("http", "https", "s3", "gs", "gcs")
 LOCK = ".lock"
+_LOCK_PATIENCE_S = 2.0
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}\.part$")
 _CREDENTIAL = re.compile(r"sign|token|secret|passw|credential|auth|key|expires|^sig$|^se$|^x-", re.IGNORECASE)
 _CHUNK = 1 << 20
 _ROWS_WITH_PICTURES = 64
-# Seconds between tries of a source whose server does not answer as it should.
-_PAUSES = (0.5, 2.0)
+# Packages whose own errors, which are no OSError, tell of a store and not of a bug here.
+_OF_STORES = ("botocore", "aiobotocore", "google", "gcsfs")
 
 
 def is_url(place: str) -> bool:
@@ -119,11 +119,15 @@ def explain(error: BaseException) -> str:
     behind = error.__cause__ or error.__context__
     if isinstance(behind, aiohttp.ClientResponseError) and behind.status != 404:
         return f"the server answered {behind.status}"
-    if isinstance(behind, aiohttp.ClientConnectionError):
+    if any(isinstance(fault, (TimeoutError, asyncio.TimeoutError)) for fault in (error, behind)):
+        return "timed out"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the server broke off"
+    if any(isinstance(fault, aiohttp.ClientConnectionError) or _unconnected(fault) for fault in (error, behind)):
         return "no server answers there"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) and (error.errno or not error.args):
         return "permission denied"
     if isinstance(error, IsADirectoryError):
         return "is a folder"
@@ -136,8 +140,6 @@ def explain(error: BaseException) -> str:
     status = getattr(error, "status", None)
     if status is not None:
         return f"the server answered {status}"
-    if isinstance(error, TimeoutError):
-        return "timed out"
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:200]
 
@@ -146,24 +148,50 @@ def _passing(error: BaseException) -> bool:
     """Whether the same request may well succeed later: no answer, too many requests, a server's own fault."""
     import aiohttp
 
+    silent = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, asyncio.TimeoutError)
     for fault in (error, error.__cause__, error.__context__):
-        if isinstance(fault, aiohttp.ClientResponseError):
-            return fault.status in (408, 425, 429) or fault.status >= 500
-        if isinstance(fault, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)):
+        if fault is None:
+            continue
+        status = _status(fault)
+        if status is not None:
+            return status in (408, 425, 429) or status >= 500
+        if isinstance(fault, silent) or _unconnected(fault):
             return True
     return False
 
 
+def _status(error: BaseException) -> int | None:
+    """What the server answered in the terms of HTTP, if it is that which the error tells of."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = getattr(error, "status", getattr(error, "code", None))  # aiohttp's, gcsfs's
+    return status if isinstance(status, int) else None
+
+
+def _unconnected(error: BaseException | None) -> bool:
+    """Whether botocore says that it could not talk to the server."""
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "botocore.exceptions"}
+    return bool(names & {"ConnectionError", "HTTPClientError"})
+
+
 @contextlib.contextmanager
-def _telling(verb: str, place: str) -> Iterator[None]:
-    """Turns whatever a file system throws into one line that names the place."""
+def telling(verb: str, place: str) -> Iterator[None]:
+    """Turns whatever a file system throws into one line that names the place.
+
+    Raises:
+        StoreError: always instead of the error thrown; `Unreachable` where the same may succeed later.
+    """
     import aiohttp
 
+    told = (OSError, aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, ValueError)
     try:
         yield
     except StoreError:
         raise
-    except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+    except Exception as error:
+        if not isinstance(error, told) and type(error).__module__.partition(".")[0] not in _OF_STORES:
+            raise
         kind = Unreachable if _passing(error) else StoreError
         raise kind(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error
 
@@ -194,16 +222,16 @@ class Place:
         return posixpath.join(self._base, path) if path else self._base
 
     def exists(self, path: str = "") -> bool:
-        with _telling("look at", self.url(path)):
+        with telling("look at", self.url(path)):
             return bool(self.fs.exists(self._full(path)))
 
     def size(self, path: str) -> int:
-        with _telling("look at", self.url(path)):
+        with telling("look at", self.url(path)):
             return int(self.fs.size(self._full(path)))
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Names of the finished files in a folder, sorted; empty where the folder is missing."""
-        with _telling("list", self.url(folder)):
+        with telling("list", self.url(folder)):
             try:
                 found = self.fs.ls(self._full(folder), detail=False, refresh=True)
             except FileNotFoundError:
@@ -214,7 +242,7 @@ class Place:
             )
 
     def read(self, path: str) -> bytes:
-        with _telling("read", self.url(path)):
+        with telling("read", self.url(path)):
             return bytes(self.fs.cat_file(self._full(path)))
 
     def text(self, path: str) -> str:
@@ -222,16 +250,16 @@ class Place:
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:
-        with _telling("read", self.url(path)), self.fs.open(self._full(path), "rb") as file:
+        with telling("read", self.url(path)), self.fs.open(self._full(path), "rb") as file:
             yield file
 
     def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        with self.open(path) as file, _telling("read", self.url(path)):
+        with self.open(path) as file, telling("read", self.url(path)):
             # Not pq.read_table: its scanner's threads may still hold the file when the interpreter ends.
             return pq.ParquetFile(file).read(columns=columns, use_threads=False)
 
     def schema(self, path: str) -> pa.Schema:
-        with self.open(path) as file, _telling("read", self.url(path)):
+        with self.open(path) as file, telling("read", self.url(path)):
             return pq.read_schema(file)
 
     def commit(self, path: str, content: bytes | Path) -> None:
@@ -240,7 +268,7 @@ class Place:
         Raises:
             StoreError: the place is full, read-only or unreachable; nothing half-written is left.
         """
-        with _telling("write", self.url(path)):
+        with telling("write", self.url(path)):
             if self.local:
                 self._commit_local(Path(self._full(path)), content)
             elif isinstance(content, Path):
@@ -289,7 +317,7 @@ class Place:
         if not self.local:
             yield
             return
-        with _telling("write to", self.root):
+        with telling("write to", self.root):
             os.makedirs(self._base, exist_ok=True)
             try:
                 lock = os.open(self._full(LOCK), os.O_RDWR | os.O_CREAT, 0o666)
@@ -301,12 +329,8 @@ class Place:
             yield
             return
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StoreError(
-                    f"another process is working in {self.root}; wait for it, or give another --out"
-                ) from None
+            if not _locked(lock):
+                raise StoreError(f"another process is working in {self.root}; wait for it, or give another --out")
             yield
         finally:
             os.close(lock)
@@ -314,11 +338,11 @@ class Place:
     def append(self, path: str, text: str) -> None:
         """Add a line to a local log. Not atomic: only for what nobody relies on."""
         assert self.local
-        with _telling("write", self.url(path)), open(self._full(path), "a", encoding="utf-8") as file:
+        with telling("write", self.url(path)), open(self._full(path), "a", encoding="utf-8") as file:
             file.write(text)
 
     def remove(self, path: str) -> None:
-        with _telling("remove", self.url(path)), contextlib.suppress(FileNotFoundError):
+        with telling("remove", self.url(path)), contextlib.suppress(FileNotFoundError):
             self.fs.rm_file(self._full(path))
 
     def remove_empty(self, folder: str) -> None:
@@ -346,6 +370,19 @@ class Place:
             raise StoreError(f"cannot write to {without_secrets(self.root)}: {reason}") from error
 
 
+def _locked(lock: int) -> bool:
+    """Whether the lock could be had; a process that was just killed may hold it for a moment more."""
+    ends = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.1)
+
+
 def parquet(table: pa.Table) -> bytes:
     """A table as the bytes of a Parquet file; the same table gives the same bytes."""
     sink = pa.BufferOutputStream()
@@ -353,55 +390,3 @@ def parquet(table: pa.Table) -> bytes:
     rows = _ROWS_WITH_PICTURES if "thumbnails" in table.column_names else None
     pq.write_table(table, sink, compression="zstd", row_group_size=rows)
     return bytes(sink.getvalue().to_pybytes())
-
-
-@contextlib.contextmanager
-def fetched(uri: str, *, max_bytes: int) -> Iterator[Path]:
-    """A local path with the bytes of `uri`: itself if it is a file, else a bounded temporary copy.
-
-    A server that does not answer as it should is asked three times.
-
-    Raises:
-        StoreError: it is missing, unreadable, or larger than `max_bytes`; `Unreachable` if it may be there later.
-        OSError: the temporary copy cannot be written.
-    """
-    if not is_url(uri):
-        with _telling("read", uri):
-            found = os.stat(uri)
-            if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-                raise StoreError(f"cannot read {uri}: not a regular file")
-            with open(uri, "rb"):
-                pass
-        if found.st_size > max_bytes:
-            raise StoreError(f"{uri}: {found.st_size} bytes are more than the limit of {max_bytes}")
-        yield Path(uri)
-        return
-    with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
-        local = Path(folder, "source")
-        for pause in (*_PAUSES, None):
-            try:
-                _download(uri, local, max_bytes)
-                break
-            except Unreachable:
-                if pause is None:
-                    raise
-                time.sleep(pause)
-        yield local
-
-
-def _download(uri: str, local: Path, max_bytes: int) -> None:
-    fs, remote = filesystem(uri)
-    # Over http one plain GET: not every server answers ranges.
-    how = {"block_size": 0} if uri.lower().startswith("http") else {"block_size": _CHUNK, "cache_type": "readahead"}
-    # Errors of the local disk are no fault of the source, so only the reading is told as one.
-    with open(local, "wb") as file, contextlib.ExitStack() as closing:
-        with _telling("read", uri):
-            incoming = closing.enter_context(fs.open(remote, "rb", **how))
-        while True:
-            with _telling("read", uri):
-                chunk = incoming.read(_CHUNK)
-            if not chunk:
-                return
-            file.write(chunk)
-            if file.tell() > max_bytes:
-                raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")

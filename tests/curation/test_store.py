@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from curation.errors import StoreError, UserError
-from curation.store import Place, fetched, without_secrets
+from curation import fetch
+from curation.errors import StoreError, Unreachable, UserError
+from curation.fetch import fetched, source
+from curation.store import Place, without_secrets
 
 PAYLOAD = 64 << 20
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "_PAUSES", (0.01, 0.02))
 
 
 def test_commit_replaces_a_file_as_a_whole(tmp_path: Path) -> None:
@@ -61,16 +68,10 @@ def test_other_schemes_are_refused(url: str) -> None:
     "url", ["http://[", "HTTP://127.0.0.1:9/x.mp4", "http://127.0.0.1:9/x?u=file::z", "s3://a::b/c"]
 )
 def test_odd_address_is_one_line_about_that_source(url: str) -> None:
-    with pytest.raises(StoreError) as raised, fetched(url, max_bytes=10):
-        pass
-    assert "\n" not in str(raised.value)
-
-
-def test_url_is_asked_for_as_it_stands(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "a::b c%.mp4").write_bytes(b"bytes")
-    (tmp_path / "a").write_bytes(b"another")
-    with fetched(f"{serve(tmp_path)}/a::b%20c%25.mp4", max_bytes=10) as path:
-        assert path.read_bytes() == b"bytes"
+    for how in (fetched, source):
+        with pytest.raises(StoreError) as raised, how(url, max_bytes=10):
+            pass
+        assert "\n" not in str(raised.value)
 
 
 def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
@@ -89,12 +90,36 @@ def test_missing_library_says_what_to_install() -> None:
     assert "reelmill[s3]" in done.stdout
 
 
+def test_object_store_holds_whole_files(bucket: str, tmp_path: Path) -> None:
+    place = Place(f"{bucket}/out")
+    (tmp_path / "b.bin").write_bytes(b"two")
+    place.check_writable()
+    place.commit("a/b.bin", b"one")
+    place.commit("a/b.bin", tmp_path / "b.bin")
+    assert place.read("a/b.bin") == b"two"
+    assert place.names("a") == ["b.bin"]
+    assert place.size("a/b.bin") == 3
+    place.remove("a/b.bin")
+    assert not place.exists("a/b.bin")
+
+
+def test_object_store_that_refuses_is_one_line(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        Place(bucket).read("missing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    type(Place(bucket).fs).clear_instance_cache()
+    with pytest.raises(Unreachable, match="no server answers there") as raised:
+        Place(bucket).read("missing")
+    assert "word" not in str(raised.value)
+
+
 def test_secrets_never_reach_a_message() -> None:
     assert without_secrets("https://user:word@host/a/b.mp4?token=secret") == "https://host/a/b.mp4"
-    with pytest.raises(StoreError) as raised, fetched("http://user:word@127.0.0.1:9/a.mp4?sig=abc", max_bytes=10):
-        pass
-    assert "word" not in str(raised.value)
-    assert "abc" not in str(raised.value)
+    for how in (fetched, source):
+        with pytest.raises(StoreError) as raised, how("http://user:word@127.0.0.1:9/a.mp4?sig=abc", max_bytes=10):
+            pass
+        assert "word" not in str(raised.value)
+        assert "abc" not in str(raised.value)
 
 
 def test_source_over_the_size_limit_is_refused(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
