@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import IO, Any
 
 import ffmpeg
 import imageio_ffmpeg
 
-from curation.video.probe import DEMUXERS, MediaError
+from curation.video.decode import COLORSPACES
+from curation.video.probe import DEMUXERS, Header, MediaError
 
 # FFmpeg seeks to a key frame at or before the wanted time less this margin; what comes too early is trimmed.
 _SEEK_MARGIN_S = 1.0
+# Filters that turn by counter-clockwise degrees.
+_TURNS: dict[int, list[tuple[str, ...]]] = {
+    0: [],
+    90: [("transpose", "cclock")],
+    180: [("hflip",), ("vflip",)],
+    270: [("transpose", "clock")],
+}
 
 
 @dataclass(frozen=True)
@@ -38,21 +51,22 @@ def encode(
     size: tuple[int, int],
     encoding: Encoding,
     timeout_s: float,
-    seek: bool = True,
+    memory_mb: int | None = None,
 ) -> None:
     """Write the frames of `source` with start_pts <= pts < end_pts to an mp4 file, without sound.
+
+    FFmpeg's program goes by the file's own timestamps. For files in which these had to be mended, or in
+    which it gives another number of frames than the clip has, there is `curation.video.recut`.
 
     Args:
         time_base: unit of the timestamps, in seconds.
         size: displayed (width, height) of the source.
-        seek: start at the key frame before the clip; without it the file is decoded from its
-            beginning, for files in which seeking lands in the wrong place.
+        memory_mb: bound on FFmpeg's address space in MiB, where the system has such bounds.
 
     Raises:
         MediaError: FFmpeg failed or took longer than `timeout_s`.
         OSError: no space is left for the target.
     """
-    width, height = scaled(size, encoding.short_side)
     given = {
         "format_whitelist": DEMUXERS,
         "protocol_whitelist": "file",
@@ -60,11 +74,72 @@ def encode(
         "copyts": None,
     }
     start = float(start_pts * time_base) - _SEEK_MARGIN_S
-    if seek and start > 0:
+    if start > 0:
         given |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{start:.6f}"}
     video = ffmpeg.input(f"file:{source}", **given)["V:0"]
     video = video.filter("trim", start_pts=start_pts, end_pts=end_pts).filter("setpts", f"PTS-{start_pts}")
-    video = video.filter("scale", width, height, flags="bicubic").filter("setsar", "1").filter("format", "yuv420p")
+    run(_command(video, target, time_base, scaled(size, encoding.short_side), encoding), target, timeout_s, memory_mb)
+
+
+def command_for_frames(
+    target: Path, time_base: Fraction, size: tuple[int, int], encoding: Encoding, head: Header
+) -> list[str]:
+    """FFmpeg encoding frames that come as NUT on its standard input, stored as those of `head`.
+
+    Args:
+        size: (width, height) after turning.
+    """
+    colours = {name: value for name, value in head.colours.items() if name != "colorspace" or value in COLORSPACES}
+    video = ffmpeg.input("pipe:0", format="nut", threads=1, copyts=None, color_range="tv", **colours)["v:0"]
+    if head.mirrored:
+        video = video.filter("vflip")
+    for name, *arguments in _TURNS[head.rotation]:
+        video = video.filter(name, *arguments)
+    return _command(video, target, time_base, size, encoding)
+
+
+def run(
+    command: list[str],
+    target: Path,
+    timeout_s: float,
+    memory_mb: int | None = None,
+    feed: Callable[[IO[bytes]], None] | None = None,
+) -> None:
+    """FFmpeg to its end, while `feed` writes to its standard input.
+
+    Raises:
+        MediaError: it failed, or took longer than `timeout_s`; what `feed` raises comes first.
+        OSError: no space is left for the target.
+    """
+    with tempfile.TemporaryFile() as words:
+        stdin = subprocess.PIPE if feed else subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=words)
+        try:
+            if memory_mb is not None and sys.platform == "linux":
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+            if feed:
+                assert process.stdin is not None
+                with process.stdin:
+                    feed(process.stdin)
+            process.wait(timeout_s)
+        except BrokenPipeError:
+            process.wait(timeout_s)  # it ended early, and says why
+        except subprocess.TimeoutExpired:
+            raise MediaError(f"cutting took longer than {timeout_s:g} s") from None
+        finally:
+            process.kill()
+            process.wait()
+        words.seek(0)
+        said = words.read().decode(errors="replace")
+    if process.returncode != 0 or not target.exists():
+        if os.strerror(errno.ENOSPC) in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        lines = said.strip().splitlines()
+        raise MediaError(f"FFmpeg could not cut it ({lines[-1][:160] if lines else process.returncode})")
+
+
+def _command(video: Any, target: Path, time_base: Fraction, size: tuple[int, int], encoding: Encoding) -> list[str]:
+    video = video.filter("scale", *size, flags="bicubic").filter("setsar", "1").filter("format", "yuv420p")
     output = ffmpeg.output(
         video,
         f"file:{target}",
@@ -82,18 +157,9 @@ def encode(
         flags="+bitexact",
         map_metadata=-1,
     )
-    command = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
+    command: list[str] = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     command[1:1] = ["-nostdin", "-hide_banner", "-loglevel", "error"]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired:
-        raise MediaError(f"cutting took longer than {timeout_s:g} s") from None
-    if done.returncode != 0 or not target.exists():
-        said = done.stderr.decode(errors="replace")
-        if os.strerror(errno.ENOSPC) in said:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-        lines = said.strip().splitlines()
-        raise MediaError(f"FFmpeg could not cut it ({lines[-1][:160] if lines else done.returncode})")
+    return command
 
 
 def scaled(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:

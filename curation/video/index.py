@@ -9,7 +9,7 @@ from typing import Any
 import av
 import av.error
 
-from curation.video.decode import Decoder
+from curation.video.decode import Decoder, packets
 from curation.video.probe import MediaError, opened
 
 
@@ -24,18 +24,18 @@ def index(path: Path, decode: bool = True) -> dict[str, Any]:
         MediaError: a packet has no timestamp, or a frame is missing or cannot be decoded.
     """
     with opened(path) as (container, stream):
-        packets = sorted(_packets(container.demux(stream)))
-        if not packets:
+        held = sorted(_packets(packets(container, stream)))
+        if not held:
             raise MediaError("no packets")
         width, height = stream.codec_context.width, stream.codec_context.height
         time_base = stream.time_base
-    frame_pts = [pts for pts, _, _ in packets]
+    frame_pts = [pts for pts, _, _ in held]
     if decode:
         decoded = _decoded(path)
         if decoded != frame_pts:
             raise MediaError(f"{len(decoded)} frames decode where the file holds {len(frame_pts)}")
     assert time_base is not None
-    end = frame_pts[-1] + packets[-1][2]
+    end = frame_pts[-1] + held[-1][2]
     return {
         "width": width,
         "height": height,
@@ -43,7 +43,7 @@ def index(path: Path, decode: bool = True) -> dict[str, Any]:
         "frame_pts": frame_pts,
         "frame_time_base": f"{time_base.numerator}/{time_base.denominator}",
         "duration_s": float((end - frame_pts[0]) * time_base),
-        "keyframes": [position for position, (_, key, _) in enumerate(packets) if key],
+        "keyframes": [position for position, (_, key, _) in enumerate(held) if key],
     }
 
 

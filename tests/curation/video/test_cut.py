@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 
 from curation.video.cut import Encoding, encode, scaled
+from curation.video.decode import Decoder
 from curation.video.index import index
-from curation.video.probe import MediaError
+from curation.video.probe import MediaError, opened
+from curation.video.recut import recut
 from tests import films
 from tests.films import BLUE, GREEN, RED, Scene
 
@@ -33,12 +37,11 @@ def _cut(source: Path, target: Path, first: int, end: int, pts: list[int], time_
     return target
 
 
-@pytest.mark.parametrize("seek", [True, False])
 @pytest.mark.parametrize(("first", "end"), [(0, 60), (60, 105), (61, 62), (105, 155), (37, 140)])
-def test_cut_shows_exactly_the_frames_of_its_range(tmp_path: Path, first: int, end: int, seek: bool) -> None:
+def test_cut_shows_exactly_the_frames_of_its_range(tmp_path: Path, first: int, end: int) -> None:
     source = films.write(tmp_path / "source.mp4", SCENES)
     known = index(source)
-    target = _cut(source, tmp_path / "cut.mp4", first, end, known["frame_pts"], known["frame_time_base"], seek=seek)
+    target = _cut(source, tmp_path / "cut.mp4", first, end, known["frame_pts"], known["frame_time_base"])
     wanted, got = films.decoded(source)[first:end], films.decoded(target)
     assert len(got) == end - first
     for a, b in zip(wanted, got):
@@ -98,3 +101,50 @@ def test_index_refuses_a_file_whose_frames_do_not_decode(tmp_path: Path) -> None
     path.write_bytes(data)
     with pytest.raises(MediaError):
         index(path)
+
+
+def test_recut_of_a_damaged_file_gives_the_frames_that_a_decode_of_it_gives(tmp_path: Path) -> None:
+    source, target = films.write(tmp_path / "a.mkv", SCENES), tmp_path / "cut.mp4"
+    data = bytearray(source.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    source.write_bytes(data)
+    with opened(source) as (container, stream):
+        decoder = Decoder(container, stream)
+        wanted = [(pts, frame.to_ndarray(format="rgb24")) for pts, frame in decoder.frames()]
+    assert len(wanted) > 60 and decoder.faults.sentence()
+    clip = {"start_pts": wanted[20][0], "end_pts": wanted[-5][0], "target": str(target)}
+    assert recut(source, [clip], (320, 240), asdict(ENCODING), 60) == [None]
+    got = films.decoded(target)
+    assert len(got) == len(wanted) - 25
+    assert max(np.abs(a.astype(int) - b).mean() for (_, a), b in zip(wanted[20:-5], got)) < 3
+
+
+def test_same_recut_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = films.write(tmp_path / "a.mp4", SCENES)
+    pts = index(source)["frame_pts"]
+    for name in ("1.mp4", "2.mp4"):
+        clip = {"start_pts": pts[50], "end_pts": pts[100], "target": str(tmp_path / name)}
+        assert recut(source, [clip], (320, 240), asdict(ENCODING), 60) == [None]
+    assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "2.mp4").read_bytes()
+
+
+def test_recut_says_of_each_clip_why_it_failed_and_goes_on(tmp_path: Path) -> None:
+    source = films.write(tmp_path / "a.mp4", SCENES)
+    pts = index(source)["frame_pts"]
+    clips = [
+        {"start_pts": pts[0], "end_pts": pts[10], "target": str(tmp_path / "no-such-folder" / "a.mp4")},
+        {"start_pts": pts[12], "end_pts": pts[30], "target": str(tmp_path / "b.mp4")},
+        {"start_pts": pts[-1] + 1000, "end_pts": pts[-1] + 2000, "target": str(tmp_path / "c.mp4")},
+    ]
+    broken, fine, beyond = recut(source, clips, (320, 240), asdict(ENCODING), 60)
+    assert broken is not None and "FFmpeg could not cut it" in broken
+    assert fine is None and index(tmp_path / "b.mp4")["frames"] == 18
+    assert beyond == "no frame of it could be decoded"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the address space can only be bounded on Linux")
+def test_memory_of_the_cutting_program_is_bounded(tmp_path: Path) -> None:
+    source = films.write(tmp_path / "a.mp4", [Scene(30, RED)])
+    known = index(source)
+    with pytest.raises(MediaError, match="FFmpeg could not cut it"):
+        _cut(source, tmp_path / "b.mp4", 0, 30, known["frame_pts"], known["frame_time_base"], memory_mb=64)
