@@ -63,24 +63,36 @@ class Ingest(Config):
 class Split(Config):
     """How sources are decoded and divided into clips."""
 
-    detector: Literal["adaptive", "content", "histogram"] = "adaptive"
-    """PySceneDetect's detector."""
+    detector: Literal["judged", "adaptive", "content", "histogram"] = "judged"
+    """judged weighs many measures of each candidate; the others are PySceneDetect's detectors as they are."""
     threshold: float | None = Field(None, gt=0)
-    """The detector's threshold; by default PySceneDetect's own (adaptive 3.0, content 27.0, histogram 0.05)."""
-    speed: Literal["exact"] = "exact"
-    """exact decodes every frame."""
+    """The detector's threshold; by default for judged a certainty of 0.2, for the others PySceneDetect's own."""
+    gradual: bool = True
+    """Find dissolves, fades and wipes too; they become rows of their own, and clips keep clear of them."""
+    speed: Literal["exact", "fast"] = "exact"
+    """exact decodes every frame; fast leaves out frames on which no other depends where nothing happens."""
     min_frames: int = Field(16, ge=1)
     """No piece of a long scene is shorter than this; content and histogram join cuts nearer than this. Frames."""
     max_seconds: float = Field(20.0, gt=0)
-    """A scene longer than this is divided evenly."""
+    """A scene longer than this is divided evenly, by frames."""
+    trim_frames: int = Field(0, ge=0)
+    """Frames left off at both ends of a scene, where min_frames would still be left."""
     thumbnails: int = Field(3, ge=1, le=16)
     """Pictures kept of every clip; the scorers and captioners see these."""
     thumbnail_size: int = Field(256, ge=64, le=1024)
     """Short side of the pictures. Pixels."""
+    segment_s: float | None = Field(600.0, gt=0)
+    """A longer file is decoded in segments of this length side by side, with the same result; null never."""
     timeout_s: float = Field(3600.0, gt=0)
     """A source whose decoding takes longer fails. Seconds of wall time."""
     memory_mb: int = Field(4096, ge=512)
     """A source whose decoder needs more address space fails. MiB."""
+
+    @model_validator(mode="after")
+    def _certainty(self) -> Split:
+        if self.detector == "judged" and self.threshold is not None and self.threshold >= 1:
+            raise ValueError("threshold of the judged detector is a certainty between 0 and 1")
+        return self
 
 
 class Signal(Config):
@@ -135,14 +147,28 @@ class Rule(Config):
 
 
 class Select(Config):
-    """Which clips are kept."""
+    """Which clips are kept. What no trainer wants is dropped first, also where the rules are one's own."""
 
+    kinds: list[Literal["scene", "dissolve", "fade", "wipe"]] = Field(["scene"], min_length=1)
+    """What clips may be; transitions between scenes are none by default."""
+    max_black: float | None = Field(0.5, ge=0, le=1)
+    """The greatest share of black frames; null for any."""
+    max_frozen: float | None = Field(0.9, ge=0, le=1)
+    """The greatest share of frames that repeat the one before; null for any."""
     rules: list[Rule] = [
         Rule(field="frames", min=16),
         Rule(field="caption_words", min=3),
         Rule(field="height", min=240),
     ]
     """All must hold. Rules on captions come last: only clips that pass the others are captioned."""
+
+    @property
+    def every_rule(self) -> list[Rule]:
+        """The rules, after those that the other keys stand for."""
+        defects = [Rule(field="kind", one_of=list(self.kinds))]
+        shares = {"black": self.max_black, "frozen": self.max_frozen}
+        defects += [Rule(field=field, max=most) for field, most in shares.items() if most is not None]
+        return [*defects, *self.rules]
 
 
 class Caption(Config):

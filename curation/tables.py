@@ -6,7 +6,7 @@ joined by `source_id` and `clip_id`. `docs/data.md` says the same in prose.
 
     inputs/     one row for every row of the manifest, as it was given        (ingest)
     sources/    one row for every input: what decoding found, ok or failed    (split)
-    clips/      one row for every scene or piece of a scene                   (split)
+    clips/      one row for every scene, piece of a scene, or transition      (split)
     scores/     one row for every clip, a column for every measure            (score)
     captions/   one row for every clip that passed the rules so far           (caption)
     selection   one row for every clip: kept, or dropped and why              (select)
@@ -57,6 +57,13 @@ SOURCES = pa.schema(
         column("status", pa.string(), "ok, or failed"),
         column("error", pa.string(), "Why the source failed; null where status is ok.", null=True),
         column("warning", pa.string(), "Why a source is ok only in part (cut off, damaged).", null=True),
+        column(
+            "mended",
+            pa.bool_(),
+            "Timestamps of the file do not rise and were mended; its clips are cut by frames instead of by FFmpeg's "
+            "seeking.",
+            null=True,
+        ),
         column("bytes", pa.int64(), "Size of the raw file.", "bytes", null=True),
         column("duration_s", pa.float64(), "First decoded frame to the end of the last.", "seconds", null=True),
         column("frames", pa.int64(), "Frames that were decoded.", null=True),
@@ -75,6 +82,8 @@ CLIPS = pa.schema(
         column("source_id", pa.string(), "The source that it was found in."),
         column("scene", pa.int32(), "Number of the scene in the source, from 0."),
         column("piece", pa.int32(), "Number of the piece, from 0, where a long scene was divided."),
+        column("kind", pa.string(), "scene; or dissolve, fade or wipe: a transition between two scenes."),
+        column("trimmed", pa.int32(), "Frames of the scene left off before and after this clip."),
         column("start_pts", pa.int64(), "Timestamp of the first frame.", "time_base"),
         column("end_pts", pa.int64(), "Timestamp where the last frame ends (exclusive).", "time_base"),
         column("time_base", pa.string(), "Unit of the timestamps as a fraction of a second, for instance 1/12800."),
@@ -97,7 +106,14 @@ CLIPS = pa.schema(
         column("motion_y", pa.float32(), "Mean vertical flow, down positive.", "frame widths per second", null=True),
         column("sharpness", pa.float32(), "Variance of the Laplacian of luma.", "luma steps squared", null=True),
         column("brightness", pa.float32(), "Mean luma.", "0 black to 1 white", null=True),
+        column("black", pa.float32(), "Share of frames that show nothing but black.", "0 none to 1 all"),
+        column("frozen", pa.float32(), "Share of frames that repeat the one before.", "0 none to 1 all", null=True),
         column("thumbnails", pa.list_(pa.binary()), "JPEG pictures of the clip, in time order."),
+        column(
+            "phash",
+            pa.list_(pa.uint64()),
+            "Perceptual hash of each picture (8 x 8 lowest cosine frequencies against their median).",
+        ),
         column("thumbnail_s", pa.list_(pa.float64()), "When each picture is, in the source's time.", "seconds"),
     ]
 )

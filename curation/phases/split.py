@@ -2,74 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from curation import tables
+from curation import fetch, tables
 from curation.errors import StoreError, Unreachable
 from curation.phases import Needs, Output, Phase, Unit
-from curation.store import fetched
 from curation.tables import Row
-from curation.video.jail import Jail
+from curation.video import jpegs
 from curation.video.probe import MediaError
+from curation.video.scanner import Scanner
+from curation.video.settings import Settings
 
-_OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_base", "warning")
+_OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_base", "warning", "mended")
 
 
 class Split(Phase):
     name = "split"
+    version = 3
     reads = "inputs"
     writes = ("sources", "clips")
     needs = Needs(cpus=1, memory_mb=1024)
 
     def setup(self) -> None:
-        self._jail = Jail(self.recipe.split.memory_mb)
+        self._scanner = Scanner(self.recipe.split.memory_mb)
 
     def child_usage(self) -> tuple[float, float]:
-        return self._jail.cpu_s, self._jail.peak_mb
+        return self._scanner.cpu_s, self._scanner.peak_mb
 
     def schema(self, table: str) -> pa.Schema:
         return {"sources": tables.SOURCES, "clips": tables.CLIPS}[table]
 
     def settings(self) -> Any:
-        # Limits decide only whether a source fails, but that is part of the output too.
-        return [self.recipe.split.model_dump(mode="json"), self.recipe.ingest.max_bytes]
+        # Limits decide only whether a source fails, but that is part of the output too. Segments of an exact pass
+        # never show; those of a fast one leave out other frames, on which motion may be sampled.
+        split = self.recipe.split
+        hidden = {"segment_s"} if split.speed == "exact" else None
+        return [split.model_dump(mode="json", exclude=hidden), self.recipe.ingest.max_bytes]
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         sources, clips = [], []
-        self._unreachable = 0
+        self._unreachable = self._copied = 0
         for row in rows:
-            source, found = self._split(row)
+            source, found = self._split(row, scratch)
             sources.append(source)
             clips.extend(found)
         failed = sum(source["status"] == "failed" for source in sources)
         counts = {"sources": len(sources), "failed": failed, "clips": len(clips)}
+        if self._copied:  # servers without ranges cost room on the worker's disk
+            counts["copied"] = self._copied
         return Output({"sources": sources, "clips": clips}, notes={"unreachable": self._unreachable}, counts=counts)
 
-    def _split(self, row: Row) -> tuple[Row, list[Row]]:
+    def _split(self, row: Row, scratch: Path) -> tuple[Row, list[Row]]:
         source = {name: row[name] for name in row if name not in ("error", "version")} | {"status": "ok", "clips": 0}
         if row["error"]:
             return source | {"status": "failed", "error": row["error"]}, []
         split = self.recipe.split
-        settings = {
-            "detector": split.detector,
-            "threshold": split.threshold,
-            "min_frames": split.min_frames,
-            "max_seconds": split.max_seconds,
-            "thumbnails": split.thumbnails,
-            "thumbnail_size": split.thumbnail_size,
-        }
-        try:
-            with fetched(row["uri"], max_bytes=self.recipe.ingest.max_bytes) as path:
-                source["bytes"] = path.stat().st_size
-                found = self._jail.call("scan", path, split.timeout_s, settings=settings)
-        except (MediaError, StoreError) as error:
-            self._unreachable += isinstance(error, Unreachable)
-            return source | {"status": "failed", "error": str(error)}, []
-        clips = [_clip(source, found, clip) for clip in found["clips"]]
+
+        @contextmanager
+        def opening() -> Iterator[Path | fetch.Remote]:
+            with fetch.source(row["uri"], max_bytes=self.recipe.ingest.max_bytes) as media:
+                source["bytes"] = fetch.size_of(media)
+                yield media
+                self._copied += isinstance(media, fetch.Remote) and media.copied
+
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            try:
+                found = self._scanner.scan(
+                    opening,
+                    Settings(**{field.name: getattr(split, field.name) for field in fields(Settings)}),
+                    Path(folder),
+                    timeout_s=split.timeout_s,
+                    segment_s=split.segment_s,
+                )
+            except (MediaError, StoreError) as error:
+                self._unreachable += isinstance(error, Unreachable)
+                return source | {"status": "failed", "error": str(error)}, []
+            clips = [_clip(source, found, clip) for clip in found["clips"]]
         return source | {name: found[name] for name in _OF_SCAN} | {"clips": len(clips)}, clips
 
 
@@ -78,7 +93,11 @@ def _clip(source: Row, scan: Row, clip: Row) -> Row:
     ticks, second = (int(part) for part in time_base.split("/"))
     start, end = clip["start_pts"], clip["end_pts"]
     duration = (end - start) * ticks / second
-    return clip | {
+    thumbnails = clip["thumbnails"]
+    kept = {name: value for name, value in clip.items() if name != "first_frame"}
+    return kept | {
+        "thumbnails": list(jpegs.read(scan["pictures"], [(offset, length) for _, offset, length, _ in thumbnails])),
+        "phash": [phash for *_, phash in thumbnails],
         "clip_id": tables.clip_id(source["source_id"], start, end, time_base),
         "source_id": source["source_id"],
         "time_base": time_base,

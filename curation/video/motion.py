@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+# OpenCV's DIS reads beyond pictures of 16 to 31 lines, which kills the process (opencv-python 4.x, ultrafast preset).
+_LEAST_SIDE = 32
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -32,7 +35,7 @@ class MotionMeter:
 
     def between(self, first: np.ndarray, second: np.ndarray, seconds: float) -> Motion:
         """Motion from one luma picture (H, W uint8) to the next, `seconds` later."""
-        if min(first.shape) < 16 or seconds <= 0:
+        if min(first.shape) < _LEAST_SIDE or seconds <= 0:
             difference = float(np.mean(cv2.absdiff(first, second))) / 255
             return Motion(amount=difference / max(seconds, 1e-6), x=0.0, y=0.0)
         flow = self._flow.calc(first, second, np.zeros((*first.shape, 2), np.float32))

@@ -1,74 +1,118 @@
-"""Cuts from PySceneDetect's detectors, fed frame by frame, and the division of long scenes."""
+"""Hard cuts, by PySceneDetect's detectors over the scores of a series.
+
+The detectors are the originals: subclasses only hand them the scores that the pass has noted, which
+equal what they would compute from the same pictures. `judged` takes the candidates of the
+adaptive detector at low thresholds and judges each by a linear rule of a few measures that also looks
+behind a flash and beside a whip pan. The rule's weights come from `benchmarks/fit_rules.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode, HistogramDetector, SceneDetector
 
-# Frames are brought to this width before detection, as PySceneDetect's own scene manager does.
-ANALYSIS_WIDTH = 256
+from curation.video.series import Series
+from curation.video.tiny import alike, differ
+
+# Candidates of `judged`: the adaptive detector at these values finds every cut of the benchmark.
+_LEAST_RATIO = 1.3
+_LEAST_CONTENT = 6.0
+# The rule: certainty = logistic(bias + weights · measures). See `_measures`.
+WEIGHTS = (1.19, 1.40, 1.19, 0.84, -2.46, 1.14)
+BIAS = -10.76
+CERTAIN = 0.2
+_REACH = 3
 
 
-class CutFinder:
-    """Finds hard cuts while frames stream by.
+def hard_cuts(series: Series, detector: str, threshold: float | None, rate: Fraction, min_frames: int) -> list[int]:
+    """Records that begin a new shot, rising.
 
     Args:
-        detector: adaptive | content | histogram.
-        threshold: the detector's threshold, or None for PySceneDetect's default.
+        detector: judged | adaptive | content | histogram.
+        threshold: for judged the least certainty, for the others PySceneDetect's; None for the default.
         rate: nominal frames per second; only gives PySceneDetect's frame numbers a clock.
-
         min_frames: for content and histogram, which report every frame of a burst of motion: two
-            reports nearer than this are one cut.
+            reports nearer than this are one cut. A short scene between two cuts of the others is a scene.
 
-    Source of detectors and defaults: PySceneDetect 0.7. For adaptive, whose peaks are single frames,
-    the minimum scene length is switched off: it would hide a cut inside a clip, while here a short
-    scene becomes a row and is dropped with a reason.
+    Source of detectors and defaults: PySceneDetect 0.7.
     """
+    if detector != "judged":
+        return _detected(_detector(detector, threshold, min_frames), series, rate)
+    least = CERTAIN if threshold is None else threshold
+    return [record for record, measures in candidates(series, rate) if certainty(measures) >= least]
 
-    def __init__(self, detector: str, threshold: float | None, rate: Fraction, min_frames: int):
-        self._detector = _detector(detector, threshold, min_frames)
-        self._rate = rate
-        self._frames = 0
 
-    @property
-    def lag(self) -> int:
-        """How many frames behind the newest one a cut may be reported."""
-        return int(self._detector.event_buffer_length)
+def candidates(series: Series, rate: Fraction) -> Iterator[tuple[int, tuple[float, ...]]]:
+    """Every record that may begin a new shot, with the measures that it is judged by."""
+    low = _Adaptive(adaptive_threshold=_LEAST_RATIO, min_content_val=_LEAST_CONTENT, min_scene_len=0)
+    content = series.column("content")
+    for record in _detected(low, series, rate):
+        if content[record] >= content[max(0, record - 1) : record + 2].max():
+            yield record, _measures(series, content, record)
 
-    def feed(self, bgr: np.ndarray) -> list[int]:
-        """Take the next frame (H, W, 3 uint8, BGR); numbers of frames that begin a scene."""
-        time = FrameTimecode(self._frames, self._rate)
-        self._frames += 1
-        return [cut.frame_num for cut in self._detector.process_frame(time, bgr)]
 
-    def finish(self) -> list[int]:
-        """Cuts that the detector only knows at the end."""
-        last = FrameTimecode(max(0, self._frames - 1), self._rate)
-        return [cut.frame_num for cut in self._detector.post_process(last)]
+def certainty(measures: tuple[float, ...]) -> float:
+    """From 0 to 1."""
+    return float(1 / (1 + np.exp(-(BIAS + np.dot(WEIGHTS, measures)))))
+
+
+def _measures(series: Series, content: np.ndarray, record: int) -> tuple[float, ...]:
+    """How far a frame stands out: from the change around it, from motion, and behind a flash."""
+    around = [content[at] for step in (-2, -1, 1, 2) if 0 <= (at := record + step) < len(content)]
+    first = max(0, record - _REACH)
+    pixels = series.tiny(first, record + _REACH).reshape(-1, series.values).astype(np.float32)
+    before, after = pixels[: record - first][::-1], pixels[record - first :]
+    across = min(differ(one, other) for one in before for other in after)
+    beside = max(differ(before[0], before[-1]), differ(after[0], after[-1]))
+    pairs = [(0, 0), (1, 1), (0, 2), (2, 0)]
+    most_alike = max(alike(before[min(i, len(before) - 1)], after[min(j, len(after) - 1)]) for i, j in pairs)
+    score = max(float(content[record]), 1e-3)
+    return (
+        min(3.0, float(np.log(score / max(1e-5, float(np.mean(around)))))),
+        float(np.log(score)),
+        float(np.log1p(across)),
+        float(np.log1p(across) - np.log1p(beside)),
+        most_alike,
+        min(3.0, float(np.log(score / max(1e-3, float(np.max(around)))))),
+    )
+
+
+def _detected(detector: SceneDetector, series: Series, rate: Fraction) -> list[int]:
+    found = []
+    scores = series.column("histogram" if isinstance(detector, HistogramDetector) else "content")
+    for record, score in enumerate(scores):
+        found += detector.process_frame(FrameTimecode(record, rate), score)
+    found += detector.post_process(FrameTimecode(max(0, len(scores) - 1), rate))
+    return [cut.frame_num for cut in found]
 
 
 def _detector(name: str, threshold: float | None, min_frames: int) -> SceneDetector:
-    given: dict[str, Any] = {"min_scene_len": 0 if name == "adaptive" else min_frames}
-    if threshold is not None:
-        given["adaptive_threshold" if name == "adaptive" else "threshold"] = threshold
-    kinds: dict[str, type[SceneDetector]] = {
-        "adaptive": AdaptiveDetector,
-        "content": ContentDetector,
-        "histogram": HistogramDetector,
-    }
-    return kinds[name](**given)
+    if name == "adaptive":
+        return _Adaptive(min_scene_len=0, **({} if threshold is None else {"adaptive_threshold": threshold}))
+    given = {"min_scene_len": min_frames} | ({} if threshold is None else {"threshold": threshold})
+    return _Content(**given) if name == "content" else _Histogram(**given)
 
 
-def divided(start: int, end: int, seconds: float, *, max_seconds: float, min_frames: int) -> list[tuple[int, int]]:
-    """Frames [start, end) of a scene as even pieces of at most `max_seconds`, none under `min_frames`.
+class _Content(ContentDetector):
+    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: np.ndarray) -> float:
+        return float(frame_img)
 
-    A scene within the limit is one piece. Pieces differ by one frame at most and cover every frame.
-    """
-    frames = end - start
-    pieces = max(1, -int(-seconds // max_seconds))
-    pieces = max(1, min(pieces, frames // min_frames))
-    edges = [start + frames * piece // pieces for piece in range(pieces + 1)]
-    return list(zip(edges, edges[1:]))
+
+class _Adaptive(AdaptiveDetector):
+    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: np.ndarray) -> float:
+        return float(frame_img)
+
+
+class _Histogram(HistogramDetector):
+    _last_cut: FrameTimecode | None
+
+    def process_frame(self, timecode: FrameTimecode, frame_img: np.ndarray) -> list[FrameTimecode]:
+        if not self._last_cut:
+            self._last_cut = timecode
+        if float(frame_img) <= self._threshold and timecode - self._last_cut >= self._min_scene_len:
+            self._last_cut = timecode
+            return [timecode]
+        return []

@@ -9,6 +9,7 @@ import yaml
 
 from curation import recipe, validate
 from curation.errors import UserError
+from curation.recipe import Rule
 
 GOOD = """\
 name: films
@@ -32,7 +33,7 @@ def _load(tmp_path: Path, text: str, *overrides: str) -> recipe.Recipe:
 def test_good_manifest_keeps_values_and_fills_defaults(tmp_path: Path) -> None:
     loaded = _load(tmp_path, GOOD)
     assert loaded.split.max_seconds == 10
-    assert loaded.split.detector == "adaptive"
+    assert loaded.split.detector == "judged"
     assert loaded.caption.captioners == ["describe"]
     assert loaded.select.rules[1].between == ("p5", 9.5)
 
@@ -88,6 +89,26 @@ def test_override_into_a_default_list_changes_that_entry_alone(tmp_path: Path) -
         ("caption_words", 3),
         ("height", 240),
     ]
+
+
+def test_defects_are_dropped_beside_any_rules_unless_they_are_wanted(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, GOOD)
+    defects = [Rule(field="kind", one_of=["scene"]), Rule(field="black", max=0.5), Rule(field="frozen", max=0.9)]
+    assert loaded.select.every_rule == [*defects, *loaded.select.rules]
+    wanted = ("select.max_black=null", "select.max_frozen=null", "select.kinds=[scene, wipe]")
+    assert _load(tmp_path, GOOD, *wanted).select.every_rule == [
+        Rule(field="kind", one_of=["scene", "wipe"]),
+        *loaded.select.rules,
+    ]
+    with pytest.raises(UserError, match="select.kinds"):
+        _load(tmp_path, GOOD, "select.kinds=[scenes]")
+
+
+def test_a_certainty_is_less_than_one_and_a_score_may_be_more(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="certainty between 0 and 1"):
+        _load(tmp_path, GOOD, "split.threshold=3")
+    assert _load(tmp_path, GOOD, "split.threshold=3", "split.detector=adaptive").split.threshold == 3
+    assert _load(tmp_path, GOOD, "split.threshold=0.5").split.threshold == 0.5
 
 
 def test_bare_folder_is_a_manifest(tmp_path: Path) -> None:

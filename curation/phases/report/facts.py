@@ -75,7 +75,7 @@ def gather(out: Place, recipe: Recipe) -> Facts:
     Raises:
         UserError: a table is missing.
     """
-    rules = recipe.select.rules
+    rules = recipe.select.every_rule
     fields = [rule.field for rule in rules]
     clips, part = _clips(out, [name for name in (*_SHOWN, *fields) if name in CLIPS.names])
     measures = _measures(out)

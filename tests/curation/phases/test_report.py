@@ -55,11 +55,13 @@ def a_clip(number: int, **given: Any) -> Row:
     frames = int(chance.integers(4, 200))
     row = {
         "clip_id": tables.clip_id(source, number, number + frames, "1/25"), "source_id": source, "scene": number,
-        "piece": 0, "start_pts": number, "end_pts": number + frames, "time_base": "1/25", "start_s": number / 25,
-        "end_s": (number + frames) / 25, "duration_s": frames / 25, "frames": frames, "fps": 25.0, "width": 640,
+        "piece": 0, "kind": "scene", "trimmed": 0, "start_pts": number, "end_pts": number + frames,
+        "time_base": "1/25", "start_s": number / 25, "end_s": (number + frames) / 25, "duration_s": frames / 25,
+        "frames": frames, "fps": 25.0, "width": 640,
         "height": int(chance.choice([144, 360, 720, 2160])), "category": ("city", "sea", "<b>", None)[number % 13 % 4],
         "motion": float(chance.exponential(0.1)) if number % 11 else None, "motion_x": 0.0, "motion_y": 0.0,
-        "sharpness": 100.0, "brightness": float(chance.random()), "thumbnails": jpegs(number) if number % 9 else [],
+        "sharpness": 100.0, "brightness": float(chance.random()), "black": 0.0, "frozen": 0.25,
+        "phash": [number] * (3 if number % 9 else 0), "thumbnails": jpegs(number) if number % 9 else [],
         "thumbnail_s": [0.0] * (3 if number % 9 else 0), "caption": f"clip {number} " + "word " * (number % 6),
         "signal": float(chance.random() * 10),
     }  # fmt: skip
@@ -83,7 +85,7 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
     inputs = [{name: row[name] for name in ("source_id", "uri", "kind")} for row in [*given, *bad]]
     parts.commit(out, "inputs", 0, inputs, tables.INPUTS, {})
     parts.commit(out, "sources", 0, [*sources, *bad], tables.SOURCES, {})
-    scored, rules = measures(made), made.select.rules
+    scored, rules = measures(made), made.select.every_rule
     for unit in range(3):
         rows = clips[unit::3]
         of_clips = [{name: row[name] for name in CLIPS.names} for row in rows]
@@ -171,6 +173,9 @@ def reasons_of(clips: Sequence[Row]) -> dict[str, list[str]]:
     for clip in clips:
         motion = None if clip["motion"] is None else float(np.float32(clip["motion"]))
         why = [
+            *([f"kind is {clip['kind']}"] if clip["kind"] != "scene" else []),
+            *(["black > 0.5"] if clip["black"] > 0.5 else []),
+            *(["no frozen"] if clip["frozen"] is None else ["frozen > 0.9"] if clip["frozen"] > 0.9 else []),
             *(["frames < 16"] if clip["frames"] < 16 else []),
             *(["height < 240"] if clip["height"] < 240 else []),
             *(["no category"] if clip["category"] is None else []),
@@ -185,7 +190,15 @@ def reasons_of(clips: Sequence[Row]) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def clips() -> list[Row]:
     rows = [a_clip(number) for number in range(240)]
-    good = {"frames": 50, "height": 360, "category": "sea", "motion": 0.07}
+    good = {
+        "frames": 50,
+        "height": 360,
+        "category": "sea",
+        "motion": 0.07,
+        "kind": "scene",
+        "black": 0.0,
+        "frozen": 0.0,
+    }
     rows[0] |= good | {"caption": NASTY, "source_id": "https://host/film?token=s3cret"}
     rows[1] |= good | {"frames": 3, "source_id": "<i>film</i>"}
     return rows
