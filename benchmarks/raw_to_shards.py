@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
-
+from benchmarks import cost
 from curation.phases.ingest import MEDIA
 
 PHASES = ("split", "score", "caption", "cut", "shard")
@@ -40,7 +35,8 @@ def main() -> None:
         films = sorted(path for path in footage.rglob("*") if path.suffix.lower() in MEDIA)
         runs = []
         for number in range(chosen.runs):
-            bare = _bare_decode(films)
+            decode = cost.bare_decode(films)
+            bare = {"cpu_s": round(decode.cpu_s, 2), "wall_s": round(decode.wall_s, 2)}
             runs.append({"bare_decode": bare, **_curate(footage, Path(folder) / f"out{number}")})
             print(json.dumps(runs[-1]), flush=True)
     figures = _summary(runs, films)
@@ -55,22 +51,12 @@ def _demo_footage(folder: Path) -> Path:
     return folder / "footage"
 
 
-def _bare_decode(films: list[Path]) -> dict[str, float]:
-    """FFmpeg decodes every film to nothing on one thread; files that do not decode cost what they cost."""
-    wall, cpu = time.monotonic(), _children_cpu_s()
-    for film in films:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-threads", "1", "-i", f"file:{film}"]
-        subprocess.run([*command, "-map", "0:V:0?", "-f", "null", "-"], check=False, stdin=subprocess.DEVNULL)
-    return {"cpu_s": round(_children_cpu_s() - cpu, 2), "wall_s": round(time.monotonic() - wall, 2)}
-
-
 def _curate(footage: Path, out: Path) -> dict[str, Any]:
     """A whole run in a process of its own; figures per phase from its log of events."""
-    wall, cpu = time.monotonic(), _children_cpu_s()
     command = [sys.executable, "-m", "curation.cli", "curate", str(footage), "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True)
     # Ray's own processes are children of the command; workers' decoders report through the events.
-    driver = {"cpu_s": round(_children_cpu_s() - cpu, 2), "wall_s": round(time.monotonic() - wall, 2)}
+    whole = cost.run(command)
+    driver = {"cpu_s": round(whole.cpu_s, 2), "wall_s": round(whole.wall_s, 2)}
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     phases = {event["phase"]: event["cpu_s"] for event in events if event["event"] == "done"}
     ledger = json.loads((out / "ledger.json").read_text())
@@ -90,7 +76,7 @@ def _summary(runs: list[dict[str, Any]], films: list[Path]) -> dict[str, Any]:
     }
     ratios["workers"] = [sum(run["phases_cpu_s"].values()) / run["bare_decode"]["cpu_s"] for run in runs]
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": cost.machine(),
         "films": len(films),
         "bytes": sum(film.stat().st_size for film in films),
         "runs": len(runs),
@@ -104,11 +90,6 @@ def _summary(runs: list[dict[str, Any]], films: list[Path]) -> dict[str, Any]:
         "peak_mb": max(run["peak_mb"] for run in runs),
         "over_bare_decode": {name: round(statistics.median(values), 2) for name, values in ratios.items()},
     }
-
-
-def _children_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
