@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import pytest
 
+from curation.video.scan import scan
+from curation.video.settings import Settings
 from demo.footage import TABLE_PATH, TRUTH_NAME, build, finished
 from demo.footage.encode import make, time_line
 from demo.footage.films import BROKEN_PATH, FILMS
@@ -91,6 +93,18 @@ def test_a_film_holds_what_truth_says(name: str, footage: Path, record: dict[str
         near = [change[k] for k in range(max(0, cut - 5), min(len(change), cut + 4)) if k not in marked]
         assert change[cut - 1] > 2.5 * max(near)
         assert change[cut - 1] > 12
+
+
+@pytest.mark.parametrize("name", ["paper-theatre.mp4", "night-city.mp4"])
+def test_the_split_pass_finds_what_truth_says(name: str, tmp_path: Path) -> None:
+    film = BY_NAME[name]
+    (tmp_path / film.path).parent.mkdir()
+    facts = make(film, tmp_path, 0.4)
+    found = scan(tmp_path / film.path, Settings())
+    assert found["cuts"] == facts["hard_cuts"]
+    assert [one["kind"] for one in found["transitions"]] == [one["kind"] for one in facts["gradual"]]
+    for one, true in zip(found["transitions"], facts["gradual"]):
+        assert abs(one["first"] - true["first"]) <= 1 and abs(one["end"] - true["last"] - 1) <= 1
 
 
 @pytest.mark.parametrize("name", WHOLE)
