@@ -22,6 +22,8 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.raw_to_shards
+	$(BIN)/python -m benchmarks.split_speed
+	$(BIN)/python -m benchmarks.scene_accuracy
 
 clean:
 	rm -rf $(VENV) demo-out
