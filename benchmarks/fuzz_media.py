@@ -30,7 +30,14 @@ TIMEOUT_S = 30.0
 
 
 def fuzz(
-    folder: Path, count: int, seed: int, *, media: Path | None = None, keep: Path | None = None, memory_mb: int = 2048
+    folder: Path,
+    count: int,
+    seed: int,
+    *,
+    media: Path | None = None,
+    keep: Path | None = None,
+    memory_mb: int = 2048,
+    speed: str = "exact",
 ) -> dict[str, Any]:
     """Counts of what became of `count` files; an undamaged one is read after every hundred."""
     sources = []
@@ -44,14 +51,14 @@ def fuzz(
     ends: collections.Counter[str] = collections.Counter()
     started, slowest = time.monotonic(), 0.0
     for number in range(count):
-        if number % 100 == 0 and (end := _end(jail, good, folder)) != "row":
+        if number % 100 == 0 and (end := _end(jail, good, folder, speed)) != "row":
             raise SystemExit(f"an undamaged file gave no row, but {end}")
         random = np.random.default_rng([seed, number])
         source = sources[random.integers(len(sources))]
         path = folder / f"mutated{source.suffix}"
         path.write_bytes(mutated(source.read_bytes(), random))
         before = time.monotonic()
-        end = _end(jail, path, folder)
+        end = _end(jail, path, folder, speed)
         slowest = max(slowest, time.monotonic() - before)
         ends[end] += 1
         if keep and end.startswith(("hung", "bug", "died", "memory")):
@@ -70,9 +77,10 @@ def fuzz(
     }
 
 
-def _end(jail: Jail, path: Path, folder: Path) -> str:
+def _end(jail: Jail, path: Path, folder: Path, speed: str) -> str:
+    settings = asdict(Settings(speed=speed))
     try:
-        row = jail.call("scan", path, TIMEOUT_S, settings=asdict(Settings()), folder=str(folder), segment_s=None)
+        row = jail.call("scan", path, TIMEOUT_S, settings=settings, folder=str(folder), segment_s=None)
     except MediaError as error:
         said = str(error)
         for word, end in (("longer than", "hung"), ("died", "died"), ("needs more than", "memory")):
@@ -91,10 +99,17 @@ def main() -> None:
     parser.add_argument("--media", type=Path, help="folder of media to mutate, in place of those of the tests")
     parser.add_argument("--keep", type=Path, help="folder for files that hang, kill or find a bug")
     parser.add_argument("--memory-mb", type=int, default=2048, help="address space of the decoder")
+    parser.add_argument("--speed", choices=("exact", "fast"), default="exact", help="the pass")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = fuzz(
-            Path(folder), given.count, given.seed, media=given.media, keep=given.keep, memory_mb=given.memory_mb
+            Path(folder),
+            given.count,
+            given.seed,
+            media=given.media,
+            keep=given.keep,
+            memory_mb=given.memory_mb,
+            speed=given.speed,
         )
     print(json.dumps(found))
     sys.exit(any(end.startswith(("hung", "bug")) for end in found["ends"]))
