@@ -93,7 +93,7 @@ class Decoder:
         self.stream.codec_context.thread_count = 1
         self.stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         step = max(1, round(1 / (rate(self.stream) * (self.stream.time_base or _TICK))))
-        self._clock = Clock(step, max_gap=_max_gap(self.stream))
+        self._clock = Clock(step, max_gap=max_gap(self.stream))
 
     @property
     def mended(self) -> bool:
@@ -169,7 +169,7 @@ class Decoder:
                 continue
             for frame in frames:
                 if isinstance(frame, av.VideoFrame):
-                    _make_convertible(frame)
+                    make_convertible(frame)
                     yield frame
             if packet is None:
                 return
@@ -220,7 +220,7 @@ def places(container: av.container.InputContainer, stream: av.video.stream.Video
         raise Unseekable(f"the file breaks off ({error.strerror or error})") from None
     if not keys or keys != sorted(keys):
         raise Unseekable("there are no key frames in order")
-    times, gap = sorted(seen), _max_gap(stream)
+    times, gap = sorted(seen), max_gap(stream)
     if any(later - earlier > gap for earlier, later in itertools.pairwise(times)):
         raise Unseekable("time leaps")
     return keys, times
@@ -275,7 +275,7 @@ def _holds_keys(
     return False
 
 
-def _make_convertible(frame: av.VideoFrame) -> None:
+def make_convertible(frame: av.VideoFrame) -> None:
     """Replace statements about colour on which FFmpeg's scaler gives up.
 
     Raises:
@@ -294,7 +294,7 @@ def _own_times_only(container: av.container.InputContainer) -> None:
     container.flags &= ~cast(int, av.container.Flags.gen_pts.value)
 
 
-def _max_gap(stream: av.video.stream.VideoStream) -> int:
+def max_gap(stream: av.video.stream.VideoStream) -> int:
     """Ticks of `MAX_GAP_S`."""
     return max(1, round(MAX_GAP_S / (stream.time_base or _TICK)))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import av
 import av.container
@@ -20,8 +21,11 @@ import av.video.stream
 import numpy as np
 
 from curation.video.bridge import SHOT_CONTENT, BridgingMeasurer
-from curation.video.decode import MAX_PIXELS, Unseekable, check_format
+from curation.video.clock import Clock
+from curation.video.decode import MAX_PIXELS, Unseekable, check_format, make_convertible, max_gap
+from curation.video.decode import packets as packets_of
 from curation.video.measure import Look, Step
+from curation.video.probe import rate
 from curation.video.segments import Segment
 
 # A packet so many times as large as its neighbours of the same sort may hold a change.
@@ -77,12 +81,12 @@ def plan(container: av.container.InputContainer, stream: av.video.stream.VideoSt
     check_format(container)
     packets: list[_Packet] = []
     latest: int | None = None
-    ends: list[int] = []
+    lasting: list[tuple[int, int]] = []
     beyond = 0
     try:
         if segment.warm_pts is not None:
             container.seek(segment.warm_pts, stream=stream, backward=True, any_frame=False)
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if not packet.size:
                 continue
             if packet.pts is None or packet.is_corrupt:
@@ -90,7 +94,7 @@ def plan(container: av.container.InputContainer, stream: av.video.stream.VideoSt
             droppable = latest is not None and packet.pts < latest
             latest = packet.pts if latest is None else max(latest, packet.pts)
             if not packet.is_discard:
-                ends.append(packet.pts + (packet.duration or 0))
+                lasting.append((packet.pts, packet.duration or 0))
             packets.append(_Packet(packet.pts, packet.size, bool(packet.is_keyframe), not packet.is_discard, droppable))
             # One group of frames more than wanted, for what is shown before its key frame.
             beyond += bool(packet.is_keyframe and segment.end_pts is not None and packet.pts > segment.end_pts)
@@ -101,8 +105,13 @@ def plan(container: av.container.InputContainer, stream: av.video.stream.VideoSt
     pts = sorted(packet.pts for packet in packets if packet.shown)
     if not pts or len(set(pts)) != len(pts):
         raise Unseekable("timestamps do not rise")
-    step = pts[-1] - pts[-2] if len(pts) > 1 else 1
-    whole = Plan(packets, pts, max(ends) if max(ends) > pts[-1] else pts[-1] + step, frozenset(_eventful(packets)))
+    gap = max_gap(stream)
+    if any(later - earlier > gap for earlier, later in zip(pts, pts[1:])):
+        raise Unseekable("time leaps")
+    clock = Clock(max(1, round(1 / (rate(stream) * Fraction(stream.time_base or 1)))), gap)
+    for shown, duration in sorted(lasting)[-_NEIGHBOURS:]:
+        clock.place(shown, None, duration)
+    whole = Plan(packets, pts, clock.end(), frozenset(_eventful(packets)))
     return whole.within(segment)
 
 
@@ -267,7 +276,7 @@ class Skimmer:
         codec = stream.codec_context
         packets = self._plan.packets
         try:
-            for packet in container.demux(stream):
+            for packet in packets_of(container, stream):
                 if packet.size:
                     place = self._place.get(packet.pts or 0, -1)
                     if place < 0:
@@ -279,6 +288,7 @@ class Skimmer:
                         raise Unseekable("a frame is damaged")
                     if pts is None or pts not in self._place:
                         raise Unseekable("a frame has no timestamp of its packet")
+                    make_convertible(frame)
                     number = self._number.get(pts, -1)
                     if number < 0 and pts >= self._plan.end_pts:
                         return

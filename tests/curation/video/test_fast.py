@@ -15,7 +15,7 @@ from curation.video.scan import conclude, measure, part, scan, skim
 from curation.video.segments import divided
 from curation.video.series import Series
 from curation.video.settings import Settings
-from tests import films
+from tests import films, odd
 from tests.shots import Pictures, dissolve, encode, shot
 
 EXACT, FAST = Settings(), Settings(speed="fast")
@@ -103,3 +103,12 @@ def test_the_histogram_detector_is_given_every_frame(made: Path) -> None:
 def test_a_film_of_two_frames_has_a_picture(tmp_path: Path) -> None:
     path = films.write(tmp_path / "two.mp4", [films.Scene(2, films.RED)])
     assert scan(path, FAST)["clips"][0]["thumbnails"]
+
+
+def test_every_odd_film_is_as_long_as_in_the_exact_pass(tmp_path: Path) -> None:
+    for film in odd.FILMS:
+        path = tmp_path / film.name
+        film.make(path)
+        exact, fast = scan(path, EXACT), scan(path, FAST)
+        for key in ("frames", "duration_s", "fps", "cuts", "width", "height", "warning"):
+            assert fast[key] == exact[key], (film.name, key)
