@@ -39,5 +39,5 @@ $(VENV)/.installed-train: setup.cfg constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: setup.cfg constraints.txt $(VENV)/.installed-train
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models,train,dev]'
 	touch $@

@@ -10,11 +10,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pyarrow.parquet as pq
 import pytest
 
 from tests import films
 from tests.films import BLACK, BLUE, GREEN, GREY, RED, Scene
+
+# The same examples in every run; HYPOTHESIS_PROFILE=search looks for new ones.
+hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", derandomize=False, deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 Reelmill = Callable[..., subprocess.CompletedProcess[str]]
 REELMILL = [sys.executable, "-m", "curation.cli"]
