@@ -115,6 +115,13 @@ CLIPS = pa.schema(
             "Perceptual hash of each picture (8 x 8 lowest cosine frequencies against their median).",
         ),
         column("thumbnail_s", pa.list_(pa.float64()), "When each picture is, in the source's time.", "seconds"),
+        column(
+            "looks",
+            pa.binary(),
+            "12 bytes a frame, the mean luma of a grid of 3 rows and 4 columns: what cuts of the clip are checked against.",
+            "luma steps",
+            null=True,
+        ),
     ]
 )
 

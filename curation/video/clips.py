@@ -11,6 +11,7 @@ import numpy as np
 from curation.video.gradual import Transition
 from curation.video.series import Series
 from curation.video.thumbnails import Thumbnail, spread
+from curation.video.tiny import looks
 
 SCENE = "scene"
 # FFmpeg's blackdetect calls pixels under a tenth of the range black; a mean under half of that leaves no picture.
@@ -104,6 +105,7 @@ def row(
         "black": float(np.mean((brightness < _BLACK_BRIGHTNESS) & (contrast < _BLACK_CONTRAST))),
         "frozen": float(np.mean(content <= _FROZEN_CONTENT)) if len(content) else None,
         "thumbnails": [list(thumbnail) for thumbnail in spread(thumbnails, count, first, end)],
+        "looks": looks(series.tiny(first, end)).tobytes(),
     }
 
 
