@@ -118,7 +118,7 @@ CLIPS = pa.schema(
         column(
             "looks",
             pa.binary(),
-            "12 bytes a frame, the mean luma of a grid of 3 rows and 4 columns: what cuts of the clip are checked against.",
+            "12 bytes a frame, the mean luma of a grid of 3 rows and 4 columns: what cuts are checked against.",
             "luma steps",
             null=True,
         ),
