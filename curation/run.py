@@ -1,4 +1,4 @@
-"""The order of the phases over one output: what is done, what is still to do, and the ledger at the end."""
+"""The order of the phases over one output: whose it is, which units are not done yet, and the ledger at the end."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 
 from curation import ledger, parts, validate
 from curation.engine import Engine, Failure
 from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
-from curation.phases import Unit, cut, ingest, report, select, shard
-from curation.phases.score import measures
+from curation.phases import Unit, ingest, report, select, shard
+from curation.plan import Plan
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe
 from curation.store import Place, parquet
-from curation.tables import CAPTIONS, CLIPS
 from curation.validate import fingerprint
 from curation.work import PHASES, Done
 
@@ -55,6 +52,7 @@ class Run:
     ):
         self.recipe = recipe
         self.out = Place(out)
+        self._plan = Plan(recipe, self.out)
         self._console = console
         self._engine = Engine(address)
         self._events = Events(self.out)
@@ -106,7 +104,7 @@ class Run:
     def _check(self) -> None:
         """All that can be checked before the output is touched: sources, rules, cluster, whose output it is."""
         self._listed, self._passed_over = ingest.listing(self.recipe)
-        select.columns(self.recipe.select.rules, self._clip_schema())
+        select.columns(self.recipe.select.rules, self._plan.clip_schema())
         self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
         self._wanted = wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None:
@@ -146,33 +144,33 @@ class Run:
         self._events.add("ingest", sources=len(self._listed), passed_over=self._passed_over)
 
     def _split(self) -> None:
-        self._units("split", self._split_units())
+        self._units("split", self._plan.split_units())
         self._retry_failed = False  # once is enough
 
     def _score(self) -> None:
-        self._complete("split", self._split_units())
-        self._units("score", self._score_units())
+        self._complete("split", self._plan.split_units())
+        self._units("score", self._plan.score_units())
 
     def _select(self) -> None:
         """With the captions where they are complete, without them before."""
-        self._complete("split", self._split_units())
-        self._complete("score", self._score_units())
-        self._decide(captioned=not self._pending("caption", self._caption_units()))
+        self._complete("split", self._plan.split_units())
+        self._complete("score", self._plan.score_units())
+        self._decide(captioned=not self._pending("caption", self._plan.caption_units()))
 
     def _caption(self) -> None:
-        self._complete("split", self._split_units())
-        self._complete("score", self._score_units())
-        self._units("caption", self._caption_units())
+        self._complete("split", self._plan.split_units())
+        self._complete("score", self._plan.score_units())
+        self._units("caption", self._plan.caption_units())
         self._decide(captioned=True)
 
     def _shard(self) -> None:
-        self._complete("split", self._split_units())
-        self._complete("score", self._score_units())
-        self._complete("caption", self._caption_units())
+        self._complete("split", self._plan.split_units())
+        self._complete("score", self._plan.score_units())
+        self._complete("caption", self._plan.caption_units())
         self._decide(captioned=True)
-        units = self._shard_units()
+        units = self._plan.shard_units()
         if pending := self._pending("shard", units):
-            self._units("cut", self._cut_units(pending))
+            self._units("cut", self._plan.cut_units(pending))
             self._units("shard", units)
         manifest = shard.manifest(self.out, self.recipe.name, self.recipe_hash, len(units))
         self._commit(shard.MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -184,7 +182,7 @@ class Run:
     def _report(self) -> None:
         if not self.out.exists("ledger.json"):
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
-        self._complete("shard", self._shard_units())
+        self._complete("shard", self._plan.shard_units())
         made_of = fingerprint(
             report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash
         )
@@ -195,62 +193,6 @@ class Run:
         self._worked = True
         self._say(f"report   {self.out.url(report.PAGE)} written in {time.monotonic() - started:.1f} s")
         self._events.add("report", seconds=round(time.monotonic() - started, 3))
-
-    def _split_units(self) -> list[Unit]:
-        committed = ingest.committed(self.out)
-        if committed is None:
-            raise UserError(f"{self.out.url('inputs')}/ is not complete; run `reelmill ingest` first")
-        inputs = parts.footers(self.out, "inputs")
-        return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
-
-    def _score_units(self) -> list[Unit]:
-        return [self._unit("score", number, content) for number, content in self._clip_contents()]
-
-    def _caption_units(self) -> list[Unit]:
-        """The clips of each part that pass the rules which need no caption."""
-        chosen = set(self._selection(captioned=False).filter(pc.field("kept"))["clip_id"].to_pylist())
-        units = []
-        sources = parts.footers(self.out, "sources")
-        for number, content in self._clip_contents():
-            ids = self.out.table(parts.path("clips", number), ["clip_id"])["clip_id"].to_pylist()
-            ids = [clip_id for clip_id in ids if clip_id in chosen]
-            given = pa.table({"clip_id": pa.array(ids, pa.string())})
-            units.append(self._unit("caption", number, [content, sources[number]["content"], ids], given))
-        return units
-
-    def _clip_contents(self) -> list[tuple[int, str]]:
-        """The parts of the clips, each with the hash of its rows; whatever made them, these are what counts."""
-        footers = parts.footers(self.out, "clips")
-        return [(number, footers[number]["content"]) for number in sorted(footers)]
-
-    def _shard_units(self) -> list[Unit]:
-        """The kept clips, shuffled and divided, with all that a sample says of them."""
-        kept = self._kept(shard.given([field.name for field in measures(self.recipe)]))
-        shards = shard.planned(kept, self.recipe.shard.samples, self.recipe.shard.seed)
-        return [self._unit("shard", number, given.to_pylist(), given) for number, given in enumerate(shards)]
-
-    def _cut_units(self, shards: list[Unit]) -> list[Unit]:
-        """The kept clips of every part that a pending shard takes something from."""
-        parts_needed = {part for unit in shards if unit.given for part in unit.given["part"].to_pylist()}
-        kept = self._kept(["part", *cut.GIVEN])
-        units = []
-        for part in sorted(parts_needed):
-            given = kept.filter(pc.field("part") == part).combine_chunks()
-            units.append(self._unit("cut", part, given.to_pylist(), given))
-        return units
-
-    def _kept(self, columns: list[str]) -> pa.Table:
-        """These columns of the kept clips and their sources, in the order of the clips."""
-        of_source = [name for name in ("uri", "licence", "category", "mended") if name in columns]
-        kept = self.out.table("selection.parquet").filter(pc.field("kept")).select(["clip_id"])
-        clips = parts.joined(kept, self._clips([name for name in columns if name not in of_source]))
-        sources = parts.read(self.out, "sources", ["source_id", *of_source])
-        return parts.joined(clips, sources, "source_id").select(columns)
-
-    def _unit(self, phase: str, number: int, inputs: Any, given: pa.Table | None = None) -> Unit:
-        kind = PHASES[phase]
-        settings = kind(self.recipe).settings()
-        return Unit(number, fingerprint(phase, kind.version, settings, inputs), given)
 
     def _pending(self, phase: str, units: list[Unit]) -> list[Unit]:
         """The units that are not committed yet, or from other inputs or settings."""
@@ -302,32 +244,8 @@ class Run:
                 f"{failures[0].reason}; the others are done, run again to try these"
             )
 
-    def _clip_schema(self) -> pa.Schema:
-        """Every column that a rule may name."""
-        return pa.schema([*CLIPS, *measures(self.recipe), *(f for f in CAPTIONS if f.name != "clip_id")])
-
-    def _clips(self, columns: Sequence[str]) -> pa.Table:
-        """These columns of all clips, wherever they are stored."""
-        wanted = dict.fromkeys(["clip_id", "source_id", *(name for name in columns if name in CLIPS.names)])
-        table = parts.read(self.out, "clips", list(wanted), numbered="part" in columns)
-        scores = [field.name for field in measures(self.recipe) if field.name in columns]
-        if scores:
-            table = parts.joined(table, parts.read(self.out, "scores", ["clip_id", *scores]))
-        captions = [name for name in CAPTIONS.names if name in columns and name != "clip_id"]
-        if captions and parts.units(self.out, "captions"):
-            table = parts.joined(table, parts.read(self.out, "captions", ["clip_id", *captions]))
-        return table
-
-    def _selection(self, *, captioned: bool) -> pa.Table:
-        rules = self.recipe.select.every_rule
-        needed = select.columns(rules, self._clip_schema())
-        if not captioned:
-            needed = [name for name in needed if name not in select.OF_CAPTION]
-        selection, _ = select.decide(self._clips(needed), rules, captioned=captioned)
-        return selection
-
     def _decide(self, *, captioned: bool) -> None:
-        selection = self._selection(captioned=captioned)
+        selection = self._plan.selection(captioned=captioned)
         if self._commit("selection.parquet", parquet(selection)):
             kept = sum(selection["kept"].to_pylist())
             rules = "all rules" if captioned else "rules that need no caption"

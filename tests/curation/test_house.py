@@ -54,9 +54,15 @@ def test_models_know_their_recipe_and_themselves_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _modules("curation/phases"), ids=lambda p: p.name)
 def test_phases_know_nothing_of_what_runs_them(path: Path) -> None:
-    above = ("engine", "run", "cli", "work", "progress", "verify", "events")
+    above = ("engine", "run", "plan", "cli", "work", "progress", "verify", "events")
     imports = _imports(path)
     for name in above:
+        assert not _reaches(imports, f"curation.{name}"), name
+
+
+def test_a_plan_knows_nothing_of_who_carries_it_out() -> None:
+    imports = _imports(ROOT / "curation" / "plan.py")
+    for name in ("engine", "run", "cli", "progress", "verify", "events"):
         assert not _reaches(imports, f"curation.{name}"), name
 
 

@@ -1,0 +1,111 @@
+"""What there is to do in one output: the units of every phase, and the rows that each of them is given.
+
+A plan reads what earlier phases committed and writes nothing. The same recipe over the same tables gives the same
+units with the same fingerprints, on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import parts
+from curation.errors import UserError
+from curation.phases import Unit, cut, ingest, select, shard
+from curation.phases.score import measures
+from curation.recipe import Recipe
+from curation.store import Place
+from curation.tables import CAPTIONS, CLIPS
+from curation.validate import fingerprint
+from curation.work import PHASES
+
+
+class Plan:
+    """The units that a recipe makes of one output."""
+
+    def __init__(self, recipe: Recipe, out: Place):
+        self.recipe = recipe
+        self.out = out
+
+    def split_units(self) -> list[Unit]:
+        committed = ingest.committed(self.out)
+        if committed is None:
+            raise UserError(f"{self.out.url('inputs')}/ is not complete; run `reelmill ingest` first")
+        inputs = parts.footers(self.out, "inputs")
+        return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
+
+    def score_units(self) -> list[Unit]:
+        return [self._unit("score", number, content) for number, content in self._clip_contents()]
+
+    def caption_units(self) -> list[Unit]:
+        """The clips of each part that pass the rules which need no caption."""
+        chosen = set(self.selection(captioned=False).filter(pc.field("kept"))["clip_id"].to_pylist())
+        units = []
+        sources = parts.footers(self.out, "sources")
+        for number, content in self._clip_contents():
+            ids = self.out.table(parts.path("clips", number), ["clip_id"])["clip_id"].to_pylist()
+            ids = [clip_id for clip_id in ids if clip_id in chosen]
+            given = pa.table({"clip_id": pa.array(ids, pa.string())})
+            units.append(self._unit("caption", number, [content, sources[number]["content"], ids], given))
+        return units
+
+    def shard_units(self) -> list[Unit]:
+        """The kept clips, shuffled and divided, with all that a sample says of them."""
+        kept = self.kept(shard.given([field.name for field in measures(self.recipe)]))
+        shards = shard.planned(kept, self.recipe.shard.samples, self.recipe.shard.seed)
+        return [self._unit("shard", number, given.to_pylist(), given) for number, given in enumerate(shards)]
+
+    def cut_units(self, shards: list[Unit]) -> list[Unit]:
+        """The kept clips of every part that a pending shard takes something from."""
+        parts_needed = {part for unit in shards if unit.given for part in unit.given["part"].to_pylist()}
+        kept = self.kept(["part", *cut.GIVEN])
+        units = []
+        for part in sorted(parts_needed):
+            given = kept.filter(pc.field("part") == part).combine_chunks()
+            units.append(self._unit("cut", part, given.to_pylist(), given))
+        return units
+
+    def clip_schema(self) -> pa.Schema:
+        """Every column that a rule may name."""
+        return pa.schema([*CLIPS, *measures(self.recipe), *(f for f in CAPTIONS if f.name != "clip_id")])
+
+    def clips(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of all clips, wherever they are stored."""
+        wanted = dict.fromkeys(["clip_id", "source_id", *(name for name in columns if name in CLIPS.names)])
+        table = parts.read(self.out, "clips", list(wanted), numbered="part" in columns)
+        scores = [field.name for field in measures(self.recipe) if field.name in columns]
+        if scores:
+            table = parts.joined(table, parts.read(self.out, "scores", ["clip_id", *scores]))
+        captions = [name for name in CAPTIONS.names if name in columns and name != "clip_id"]
+        if captions and parts.units(self.out, "captions"):
+            table = parts.joined(table, parts.read(self.out, "captions", ["clip_id", *captions]))
+        return table
+
+    def kept(self, columns: list[str]) -> pa.Table:
+        """These columns of the kept clips and their sources, in the order of the clips."""
+        of_source = [name for name in ("uri", "licence", "category", "mended") if name in columns]
+        kept = self.out.table("selection.parquet").filter(pc.field("kept")).select(["clip_id"])
+        clips = parts.joined(kept, self.clips([name for name in columns if name not in of_source]))
+        sources = parts.read(self.out, "sources", ["source_id", *of_source])
+        return parts.joined(clips, sources, "source_id").select(columns)
+
+    def selection(self, *, captioned: bool) -> pa.Table:
+        rules = self.recipe.select.every_rule
+        needed = select.columns(rules, self.clip_schema())
+        if not captioned:
+            needed = [name for name in needed if name not in select.OF_CAPTION]
+        selection, _ = select.decide(self.clips(needed), rules, captioned=captioned)
+        return selection
+
+    def _clip_contents(self) -> list[tuple[int, str]]:
+        """The parts of the clips, each with the hash of its rows; whatever made them, these are what counts."""
+        footers = parts.footers(self.out, "clips")
+        return [(number, footers[number]["content"]) for number in sorted(footers)]
+
+    def _unit(self, phase: str, number: int, inputs: Any, given: pa.Table | None = None) -> Unit:
+        kind = PHASES[phase]
+        settings = kind(self.recipe).settings()
+        return Unit(number, fingerprint(phase, kind.version, settings, inputs), given)
