@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import resource
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,34 @@ from typing import Any
 from curation import parts
 from curation.errors import UserError
 from curation.phases import Phase, Unit
-from curation.phases.caption import Caption
-from curation.phases.cut import Cut
-from curation.phases.score import Score
-from curation.phases.shard import Shard
-from curation.phases.split import Split
 from curation.recipe import Recipe
 from curation.store import Place
 from curation.video.jail import peak_mb
 
-PHASES: dict[str, type[Phase]] = {phase.name: phase for phase in (Split, Score, Caption, Cut, Shard)}
+
+class _Phases(Mapping[str, type[Phase]]):
+    """Phases by name. Each is imported when it is first asked for, so that a worker loads what it does alone."""
+
+    _classes: Mapping[str, str] = {
+        "split": "Split",
+        "score": "Score",
+        "caption": "Caption",
+        "cut": "Cut",
+        "shard": "Shard",
+    }
+
+    def __getitem__(self, name: str) -> type[Phase]:
+        kind: type[Phase] = getattr(importlib.import_module(f"curation.phases.{name}"), self._classes[name])
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+PHASES = _Phases()
 
 
 @dataclass

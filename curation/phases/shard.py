@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import webdataset
 
 from curation import parts, tables
 from curation.phases import Needs, Output, Phase, Unit
@@ -139,18 +139,23 @@ def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
 
 
 def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:
-    """Members key.json, key.mp4, key.txt; times, owners and order fixed, so bytes are a function of content."""
-    with open(path, "wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as tar:
+    """Members key.json, key.mp4, key.txt; times, owners and order fixed, so bytes are a function of content.
+
+    These are the tars of webdataset's `TarWriter`, which is not used because importing it imports torch.
+    """
+    with tarfile.open(path, "w") as tar:
         for sample in samples:
             about = {name: value for name, value in sample.items() if name not in ("frame_pts", "keyframes")}
-            tar.write(
-                {
-                    "__key__": sample["key"],
-                    "mp4": media[sample["clip_id"]],
-                    "txt": (sample["caption"] or "").encode(),
-                    "json": json.dumps(about, ensure_ascii=False, sort_keys=True).encode(),
-                }
-            )
+            members = {
+                "json": json.dumps(about, ensure_ascii=False, sort_keys=True).encode(),
+                "mp4": media[sample["clip_id"]],
+                "txt": (sample["caption"] or "").encode(),
+            }
+            for extension, content in members.items():
+                member = tarfile.TarInfo(f"{sample['key']}.{extension}")
+                member.size, member.mode = len(content), 0o444
+                member.uname = member.gname = "bigdata"  # as webdataset does
+                tar.addfile(member, io.BytesIO(content))
 
 
 def _locate(path: Path, samples: list[Row]) -> None:

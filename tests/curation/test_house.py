@@ -84,3 +84,12 @@ def test_curation_runs_where_torch_cannot_be_imported() -> None:
     blocked = "; ".join(f"sys.modules[{library!r}] = None" for library in HEAVY)
     code = f"import sys; {blocked}; import curation.run, curation.verify, curation.work, curation.cli"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_workers_load_neither_torch_nor_what_other_phases_need() -> None:
+    code = (
+        "import sys; from curation.work import PHASES; [PHASES[name] for name in ('split', 'cut', 'shard')]\n"
+        "loaded = {'torch', 'matplotlib', 'scenedetect', 'rich', 'typer', 'ray'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -40,6 +40,14 @@ def test_plain_webdataset_reads_every_sample(dataset: Path, rows: dict[str, dict
         assert hashlib.sha256(sample["mp4"]).hexdigest() == row["sha256"]
 
 
+def test_tars_are_what_webdatasets_own_writer_gives(dataset: Path, tmp_path: Path) -> None:
+    tar, again = _tars(dataset)[0], tmp_path / "again.tar"
+    with open(again, "wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0) as writer:
+        for sample in webdataset.WebDataset(tar, shardshuffle=False):
+            writer.write({name: value for name, value in sample.items() if name not in ("__url__", "__local_path__")})
+    assert again.read_bytes() == Path(tar).read_bytes()
+
+
 def test_plain_webdataset_reads_them_by_url(dataset: Path, rows: dict[str, dict], serve: Callable[[Path], str]) -> None:
     if shutil.which("curl") is None:
         pytest.fail("webdataset reads http through curl, which is not installed")
