@@ -110,6 +110,10 @@ Percentile = Annotated[str, Field(pattern=r"^p(100|\d{1,2}(\.\d+)?)$")]
 Bound = Union[float, Percentile]
 
 
+_OF_NUMBERS = ("min", "max", "between")
+_OF_TEXT = ("one_of", "none_of", "matches", "lacks")
+
+
 class Rule(Config):
     """One condition on one column of the clips; a clip that fails it is dropped for that reason."""
 
@@ -121,8 +125,20 @@ class Rule(Config):
     """The greatest value: a number, or a percentile."""
     between: tuple[Bound, Bound] | None = None
     """Both at once."""
-    one_of: list[str] | None = None
+    one_of: list[str] | None = Field(None, min_length=1)
     """For text columns: the values that are allowed."""
+    none_of: list[str] | None = Field(None, min_length=1)
+    """For text columns: the values that are not allowed."""
+    matches: str | None = None
+    """For text columns: a regular expression (RE2) that must be found in the value, such as (?i)car."""
+    lacks: str | None = None
+    """For text columns: a regular expression (RE2) that must not be found in the value."""
+    by: str | None = None
+    """A text column such as category or source_id: percentiles are taken over each of its groups by itself."""
+    kind: Literal["video", "image"] | None = None
+    """Only for these; percentiles are taken over them alone. By default the rule is for both."""
+    missing: Literal["drop", "keep"] = "drop"
+    """What becomes of a clip without a value."""
 
     @field_validator("min", "max", "between", mode="before")
     @classmethod
@@ -138,25 +154,43 @@ class Rule(Config):
 
     @model_validator(mode="after")
     def _says_something(self) -> Rule:
-        given = [name for name in ("min", "max", "between", "one_of") if getattr(self, name) is not None]
+        given = [name for name in (*_OF_NUMBERS, *_OF_TEXT) if getattr(self, name) is not None]
         if not given:
-            raise ValueError(f"the rule on {self.field!r} needs min, max, between or one_of")
-        if "between" in given and len(given) > 1 or "one_of" in given and len(given) > 1:
+            raise ValueError(f"the rule on {self.field!r} needs min, max, between, one_of, none_of, matches or lacks")
+        if len(given) > 1 and given != ["min", "max"]:
             raise ValueError(f"the rule on {self.field!r} has {' and '.join(given)}; use one of them")
+        if self.by is not None and not any(isinstance(bound, str) for bound in self.bounds):
+            raise ValueError(
+                f"the rule on {self.field!r} has by: {self.by} and no percentile, such as p25, to take by it"
+            )
         return self
+
+    @property
+    def bounds(self) -> tuple[Bound | None, Bound | None]:
+        """The least and the greatest value that is allowed."""
+        return self.between or (self.min, self.max)
+
+    @property
+    def on_numbers(self) -> bool:
+        return self.bounds != (None, None)
+
+    @property
+    def forbids(self) -> bool:
+        """Whether it names what must not be there."""
+        return self.none_of is not None or self.lacks is not None
 
 
 class Select(Config):
     """Which clips are kept. What no trainer wants is dropped first, also where the rules are one's own."""
 
-    kinds: list[Literal["scene", "dissolve", "fade", "wipe"]] = Field(["scene"], min_length=1)
+    kinds: list[Literal["scene", "dissolve", "fade", "wipe", "image"]] = Field(["scene", "image"], min_length=1)
     """What clips may be; transitions between scenes are none by default."""
     max_black: float | None = Field(0.5, ge=0, le=1)
     """The greatest share of black frames; null for any."""
     max_frozen: float | None = Field(0.9, ge=0, le=1)
-    """The greatest share of frames that repeat the one before; null for any."""
+    """The greatest share of a video's frames that repeat the one before; null for any."""
     rules: list[Rule] = [
-        Rule(field="frames", min=16),
+        Rule(field="frames", min=16, kind="video"),
         Rule(field="caption_words", min=3),
         Rule(field="height", min=240),
     ]
@@ -166,8 +200,10 @@ class Select(Config):
     def every_rule(self) -> list[Rule]:
         """The rules, after those that the other keys stand for."""
         defects = [Rule(field="kind", one_of=list(self.kinds))]
-        shares = {"black": self.max_black, "frozen": self.max_frozen}
-        defects += [Rule(field=field, max=most) for field, most in shares.items() if most is not None]
+        if self.max_black is not None:
+            defects.append(Rule(field="black", max=self.max_black))
+        if self.max_frozen is not None:
+            defects.append(Rule(field="frozen", max=self.max_frozen, kind="video"))
         return [*defects, *self.rules]
 
 

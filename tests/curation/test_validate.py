@@ -54,7 +54,7 @@ def test_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         (("min: 16", "mim: 16"), ["m.yaml:7:", "'select.rules.0.mim'", "did you mean 'min'?"]),
         (("min: 16", "min: p101"), ["m.yaml:7:", "select.rules.0.min", "p0 to p100", "'p101'"]),
         (("min: 16", "min: true"), ["m.yaml:7:", "select.rules.0.min"]),
-        ((", min: 16", ""), ["m.yaml:7:", "'frames' needs min, max, between or one_of"]),
+        ((", min: 16", ""), ["m.yaml:7:", "'frames' needs min, max, between, one_of"]),
         (("[describe]", "[descrybe]"), ["m.yaml:9:", "caption.from.0", "'source' or 'describe'", "'descrybe'"]),
         (("[describe]", "[]"), ["m.yaml:9:", "caption.from", "at least 1"]),
         (("10}", "ten}"), ["m.yaml:4:", "split.max_seconds", "'ten'"]),
@@ -93,7 +93,11 @@ def test_override_into_a_default_list_changes_that_entry_alone(tmp_path: Path) -
 
 def test_defects_are_dropped_beside_any_rules_unless_they_are_wanted(tmp_path: Path) -> None:
     loaded = _load(tmp_path, GOOD)
-    defects = [Rule(field="kind", one_of=["scene"]), Rule(field="black", max=0.5), Rule(field="frozen", max=0.9)]
+    defects = [
+        Rule(field="kind", one_of=["scene", "image"]),
+        Rule(field="black", max=0.5),
+        Rule(field="frozen", max=0.9, kind="video"),
+    ]
     assert loaded.select.every_rule == [*defects, *loaded.select.rules]
     wanted = ("select.max_black=null", "select.max_frozen=null", "select.kinds=[scene, wipe]")
     assert _load(tmp_path, GOOD, *wanted).select.every_rule == [

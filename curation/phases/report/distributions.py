@@ -128,7 +128,7 @@ def _bounds(resolved: list[Resolved], name: str, whole: bool) -> list[tuple[floa
     """Where values begin and end to be allowed; the greatest whole number is allowed up to the next."""
     found = []
     for rule in (rule for rule in resolved if rule.rule.field == name):
-        low, high = rule.rule.between or (rule.rule.min, rule.rule.max)
+        low, high = rule.rule.bounds
         if rule.least is not None:
             found.append((rule.least, f"≥ {_told(low, rule.least)}"))
         if rule.greatest is not None:

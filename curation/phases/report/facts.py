@@ -76,7 +76,7 @@ def gather(out: Place, recipe: Recipe) -> Facts:
         UserError: a table is missing.
     """
     rules = recipe.select.every_rule
-    fields = [rule.field for rule in rules]
+    fields = [name for rule in rules for name in (rule.field, rule.by or rule.field)]
     clips, part = _clips(out, [name for name in (*_SHOWN, *fields) if name in CLIPS.names])
     measures = _measures(out)
     scores = parts.read(out, "scores", ["clip_id", *measures])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+
 from curation.phases.report.amounts import number
 from curation.phases.report.facts import Facts
 from curation.phases.select import Resolved
@@ -43,34 +45,58 @@ def idle(facts: Facts) -> list[str]:
 def told(resolved: Resolved) -> str:
     """A rule as one line, percentiles with their numbers."""
     rule = resolved.rule
+    whose = f" (of {rule.kind}s)" if rule.kind else ""
+    return f"{rule.field} {_condition(resolved)}{whose}"
+
+
+def _condition(resolved: Resolved) -> str:
+    rule = resolved.rule
     if rule.one_of is not None:
-        return f"{rule.field} is one of {', '.join(rule.one_of)}"
-    low, high = rule.between or (rule.min, rule.max)
+        return f"is one of {', '.join(rule.one_of)}"
+    if rule.none_of is not None:
+        return f"is none of {', '.join(rule.none_of)}"
+    if not rule.on_numbers:
+        return f"has {rule.matches}" if rule.matches is not None else f"lacks {rule.lacks}"
+    low, high = rule.bounds
     bounds = [
-        f"{sign} {_bound(bound, value)}"
-        for sign, bound, value in (("≥", low, resolved.least), ("≤", high, resolved.greatest))
+        f"{sign} {_bound(bound, value, resolved, end)}"
+        for sign, bound, value, end in (("≥", low, resolved.least, "least"), ("≤", high, resolved.greatest, "greatest"))
         if bound is not None
     ]
-    return f"{rule.field} {' and '.join(bounds)}"
+    return " and ".join(bounds)
 
 
 def _dropped(resolved: Resolved, found: list[str]) -> bool:
-    field = resolved.rule.field
-    if resolved.rule.one_of is not None:
-        return any(reason == f"no {field}" or reason.startswith(f"{field} is ") for reason in found)
-    return any(reason in found for reason in resolved.reasons)
+    rule = resolved.rule
+    if rule.on_numbers:
+        return any(reason in found for reason in resolved.reasons)
+    if rule.one_of is not None or rule.none_of is not None:
+        return any(reason == f"no {rule.field}" or reason.startswith(f"{rule.field} is ") for reason in found)
+    told = f"{rule.field} lacks {rule.matches}" if rule.matches is not None else f"{rule.field} has {rule.lacks}"
+    return any(reason in (told, f"no {rule.field}") for reason in found)
 
 
 def _percentiles(resolved: list[Resolved]) -> dict[str, str]:
     values = {}
     for one in resolved:
-        low, high = one.rule.between or (one.rule.min, one.rule.max)
+        low, high = one.rule.bounds
         _, under, over = one.reasons
-        for reason, bound, value in ((under, low, one.least), (over, high, one.greatest)):
+        for reason, bound, value, end in ((under, low, one.least, "least"), (over, high, one.greatest, "greatest")):
             if isinstance(bound, str):
-                values[reason] = number(value)
+                values[reason] = _value(value, one, end)
     return values
 
 
-def _bound(bound: Bound, value: float | None) -> str:
-    return f"{number(value)} ({bound})" if isinstance(bound, str) else number(value)
+def _value(value: float | None, resolved: Resolved, end: str) -> str:
+    """What a percentile stood for; of groups, from the least to the greatest of them."""
+    if resolved.groups is None:
+        return number(value)
+    spread = pc.min_max(resolved.groups[end].drop_null()).as_py()
+    return f"{number(spread['min'])} to {number(spread['max'])}"
+
+
+def _bound(bound: Bound, value: float | None, resolved: Resolved, end: str) -> str:
+    if not isinstance(bound, str):
+        return number(bound)
+    by = f" of {resolved.rule.by}" if resolved.rule.by else ""
+    return f"{_value(value, resolved, end)} ({bound}{by})"
