@@ -25,7 +25,11 @@ Out = Annotated[Optional[str], typer.Option(help="Folder, s3://… or gs://… o
 Set = Annotated[
     Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a key, like split.max_seconds=10.")
 ]
-Address = Annotated[Optional[str], typer.Option(help="Ray cluster: auto, or ray://host:port  [default: this machine]")]
+Address = Annotated[Optional[str], typer.Option(help="Ray cluster: auto, or HOST:PORT  [default: this machine]")]
+Metrics = Annotated[
+    Optional[str],
+    typer.Option(metavar="[HOST:]PORT", envvar="REELMILL_METRICS", help="Serve Prometheus metrics while it runs."),
+]
 Update = Annotated[bool, typer.Option("--update", help="Take over an output of another recipe; redo what changed.")]
 
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try sources again whose server did not answer.")]
@@ -49,16 +53,22 @@ def curate(
     address: Address = None,
     update: Update = False,
     retry_failed: RetryFailed = False,
+    metrics: Metrics = None,
 ) -> None:
     """Do all phases, from raw media to shards and a report. Run again to resume."""
-    _guarded_run(manifest, out, set_, address, update, retry_failed, None)
+    _guarded_run(manifest, out, set_, address, update, retry_failed, metrics, None)
 
 
 def _phase_command(name: str, text: str) -> None:
     def command(
-        manifest: Manifest, out: Out = None, set_: Set = None, address: Address = None, update: Update = False
+        manifest: Manifest,
+        out: Out = None,
+        set_: Set = None,
+        address: Address = None,
+        update: Update = False,
+        metrics: Metrics = None,
     ) -> None:
-        _guarded_run(manifest, out, set_, address, update, False, (name,))
+        _guarded_run(manifest, out, set_, address, update, False, metrics, (name,))
 
     app.command(name=name, help=f"One phase: {text}")(command)
 
@@ -142,6 +152,7 @@ def _run(
     address: str | None,
     update: bool,
     retry_failed: bool,
+    metrics: str | None,
     phases: tuple[str, ...] | None,
 ) -> None:
     from curation import ledger, recipe
@@ -151,7 +162,9 @@ def _run(
     console = Console(stderr=True)
     resolved = recipe.load(manifest, set_ or [])
     place = out or f"outputs/{resolved.name}"
-    run = Run(resolved, place, address=address, update=update, retry_failed=retry_failed, console=console)
+    run = Run(
+        resolved, place, address=address, update=update, retry_failed=retry_failed, metrics=metrics, console=console
+    )
     try:
         worked = run.curate(phases or ORDER)
     except KeyboardInterrupt:  # typer would end without a word

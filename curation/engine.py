@@ -1,9 +1,9 @@
-"""Runs a phase over its units on Ray: scheduling, retries, quarantine. The only file that imports ray.
+"""Does units of work on Ray: scheduling, retries, quarantine. The only file that imports ray.
 
 Units are handed out a few at a time, each as one Ray task with the resources that the phase
 declares. What travels is the unit's number and a few columns; media never enter the object store.
-A unit that fails is tried again; one that fails every time is set aside, the others go on, and the
-run ends with the list.
+A task first says where it has begun. A unit that fails is tried again, also one whose worker or node
+was lost; one that fails every time is set aside, the others go on, and the run ends with the list.
 """
 
 from __future__ import annotations
@@ -12,37 +12,64 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from curation.errors import UserError
-from curation.phases import Unit
-from curation.recipe import Recipe
-from curation.work import PHASES, Done, perform
+from curation.phases import Needs, Unit
 
-# A unit is tried this often when its code fails; a lost worker or node is Ray's to retry.
+# A unit is tried this often when its code fails. A worker or node that is lost is seldom the unit's fault, but a
+# unit that takes its worker with it every time must not go on forever.
 TRIES = 3
-_LOST_WORKER_RETRIES = 5
-# Units in flight for each CPU of the cluster: enough to keep it busy and to make it grow.
+LOSSES = 6
+# Units in flight for each that the cluster can do at once: enough to keep it busy and to make it grow.
 _IN_FLIGHT = 3
+# A cluster that may still be without workers has to see that there is work for some.
+_LEAST_IN_FLIGHT = 16
 _OBJECT_STORE_BYTES = 256 << 20
 _KNOCK_S = 10.0
+# The label of nodes that do what needs no GPU. Where a cluster has such nodes, nothing else does it.
+POOL, CPU_POOL = "reelmill-pool", "cpu"
+
+
+@dataclass(frozen=True)
+class Where:
+    """The process that does a unit."""
+
+    host: str
+    node: str
+    """The first digits of Ray's id of the node."""
+    pid: int
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A unit that failed every time."""
+    """Why a unit failed, the last time."""
 
     unit: int
     reason: str
+    lost: bool = False
+    """The worker or its node went away, or was killed for its memory."""
+
+
+class Watcher(Protocol):
+    """Who is told what happens to the units."""
+
+    def begun(self, unit: int, where: Where) -> None: ...
+
+    def done(self, result: Any) -> None: ...
+
+    def retried(self, failure: Failure) -> None: ...
+
+    def failed(self, failure: Failure) -> None: ...
 
 
 class Engine:
     """A connection to Ray that is made at the first unit of work, so that a finished run needs none.
 
     Args:
-        address: of a running cluster (`auto`, `ray://host:port`), or None to start Ray on this machine.
+        address: of a running cluster (`auto`, `host:port`), or None to start Ray on this machine.
     """
 
     def __init__(self, address: str | None = None):
@@ -58,52 +85,61 @@ class Engine:
     def run(
         self,
         name: str,
-        recipe: Recipe,
-        root: str,
+        needs: Needs,
+        work: Callable[[Unit, bool], Any],
         units: Sequence[Unit],
-        on_done: Callable[[Done], None],
-        on_retry: Callable[[Failure], None],
+        watcher: Watcher,
     ) -> list[Failure]:
         """Do every unit; those that failed every time, after all the others are done.
+
+        Args:
+            work: does one unit on a worker; is told whether this unit may have been done by an earlier try.
 
         Raises:
             UserError: a unit raised one (missing weights, a full disk); nothing more is started.
         """
         ray = self._started()
-        needs = PHASES[name].needs
-        task = ray.remote(perform).options(
-            num_cpus=needs.cpus,
-            num_gpus=needs.gpus,
-            # One machine takes what it is asked for; only a cluster chooses between nodes by memory.
-            memory=needs.memory_mb << 20 if self._address else None,
-            max_retries=_LOST_WORKER_RETRIES,
-            name=name,
-        )
-        recipe_json = ray.put(recipe.model_dump_json(by_alias=True))
+        task = ray.remote(_steps)
+        work_there = ray.put(work)
         waiting = list(reversed(units))
-        tries: dict[int, int] = {}
+        failed: dict[int, list[Failure]] = {}
         running: dict[Any, Unit] = {}
-        failures = []
+        aside = []
         while waiting or running:
-            while waiting and len(running) < self._window():
+            while waiting and len(running) < self._window(needs):
                 unit = waiting.pop()
-                running[task.remote(name, recipe_json, root, unit)] = unit
+                options = self._options(name, needs)
+                running[task.options(**options).remote(work_there, unit, unit.number in failed)] = unit
             ready, _ = ray.wait(list(running), num_returns=1)
-            unit = running.pop(ready[0])
+            steps, unit = ready[0], running[ready[0]]
             try:
-                on_done(ray.get(ready[0]))
+                step = ray.get(next(steps))
             except ray.exceptions.RayError as error:
+                del running[steps]
                 cause = getattr(error, "cause", None)
                 if isinstance(cause, UserError):
                     raise cause from None
-                failure = Failure(unit.number, _reason(error))
-                tries[unit.number] = tries.get(unit.number, 0) + 1
-                if tries[unit.number] < TRIES:
-                    on_retry(failure)
+                lost = not isinstance(error, ray.exceptions.RayTaskError)
+                failure = Failure(unit.number, _reason(error), lost)
+                failures = failed.setdefault(unit.number, [])
+                failures.append(failure)
+                if sum(each.lost == lost for each in failures) < (LOSSES if lost else TRIES):
+                    watcher.retried(failure)
                     waiting.insert(0, unit)
                 else:
-                    failures.append(failure)
-        return failures
+                    watcher.failed(failure)
+                    aside.append(failure)
+                continue
+            if isinstance(step, Where):
+                watcher.begun(unit.number, step)
+            else:
+                del running[steps]
+                watcher.done(step)
+        return aside
+
+    def gpus(self) -> float:
+        """GPUs of the cluster, or of this machine."""
+        return float(self._started().cluster_resources().get("GPU", 0))
 
     def _started(self) -> Any:
         if self._ray is None:
@@ -128,6 +164,11 @@ class Engine:
 
     def knock(self) -> None:
         """Raise a `UserError` if nothing listens at the address; Ray itself would go on asking for minutes."""
+        if (self._address or "").startswith("ray://"):
+            raise UserError(
+                f"{self._address}: a run must not hang on a client's connection; submit it with `ray job submit`, "
+                "or start it on a node of the cluster with --address auto (see docs/cluster.md)"
+            )
         host, colon, port = (self._address or "").rpartition("://")[2].rpartition(":")
         if colon and port.isdigit():
             try:
@@ -139,8 +180,31 @@ class Engine:
         reason = " ".join(str(error).split())[:200]
         return UserError(f"no Ray cluster answers at {self._address or 'this machine'}: {reason}")
 
-    def _window(self) -> int:
-        return max(2, int(_IN_FLIGHT * self._ray.cluster_resources().get("CPU", 1)))
+    def _options(self, name: str, needs: Needs) -> dict[str, Any]:
+        """Where a task may run. Asked anew for every task, since nodes come and go."""
+        options = {"name": name, "num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_retries": 0}
+        if self._address is not None:  # one machine takes what it is asked for; a cluster chooses between nodes
+            options["memory"] = needs.memory_mb << 20
+            if not needs.gpus and self._has_cpu_pool():
+                options["label_selector"] = {POOL: CPU_POOL}
+        return options
+
+    def _has_cpu_pool(self) -> bool:
+        return any(node["Alive"] and node.get("Labels", {}).get(POOL) == CPU_POOL for node in self._ray.nodes())
+
+    def _window(self, needs: Needs) -> int:
+        """How many units may be in flight: a bound on what waits in memory, that grows with the cluster."""
+        there = self._ray.cluster_resources()
+        at_once = there.get("GPU", 0) / needs.gpus if needs.gpus else there.get("CPU", 0) / max(needs.cpus, 0.1)
+        return max(2 if self._address is None else _LEAST_IN_FLIGHT, int(_IN_FLIGHT * at_once))
+
+
+def _steps(work: Callable[[Unit, bool], Any], unit: Unit, again: bool) -> Iterator[Any]:
+    """A task on a worker: first where it runs, then what it gave."""
+    import ray
+
+    yield Where(socket.gethostname(), ray.get_runtime_context().get_node_id()[:8], os.getpid())
+    yield work(unit, again)
 
 
 def _stop(*_: object) -> None:

@@ -55,6 +55,9 @@ class PhaseProgress:
         if not self._console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_S:
             self._line()
 
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
     def _line(self) -> None:
         self._last_line, self._told = time.monotonic(), self._done
         left = ""

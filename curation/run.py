@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from curation import ledger, parts, validate
-from curation.engine import Engine, Failure
+from curation.engine import Engine
 from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
+from curation.metrics import Metrics
 from curation.phases import Unit, ingest, report, select, shard
 from curation.plan import Plan
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe
 from curation.store import Place, parquet
 from curation.validate import fingerprint
-from curation.work import PHASES, Done
+from curation.watch import Watch
+from curation.work import PHASES, perform
 
 ORDER = ("ingest", "split", "score", "select", "caption", "shard", "report")
 _RECIPE = "recipe.yaml"
@@ -35,6 +38,7 @@ class Run:
         update: take over an output that another recipe made, redoing only what the changes touch.
         retry_failed: decode sources again that failed because a server did not answer.
         address: of a Ray cluster; None starts Ray on this machine when there is work.
+        metrics: where to serve Prometheus metrics while there is work, as `PORT` or `HOST:PORT`.
 
     Raises:
         UserError: the output cannot be written, or was made by another recipe or from other sources.
@@ -48,6 +52,7 @@ class Run:
         address: str | None = None,
         update: bool = False,
         retry_failed: bool = False,
+        metrics: str | None = None,
         console: Console,
     ):
         self.recipe = recipe
@@ -56,6 +61,8 @@ class Run:
         self._console = console
         self._engine = Engine(address)
         self._events = Events(self.out)
+        self._metrics_at = metrics
+        self._metrics: Metrics | None = None
         self._update = update
         self._retry_failed = retry_failed
         self._worked = False
@@ -86,6 +93,9 @@ class Run:
 
     def _do(self, steps: Sequence[Callable[[], None]], started: float) -> None:
         try:
+            if self._metrics_at:
+                self._metrics = Metrics(self._metrics_at)
+                self._say(f"metrics  {self._metrics.url}")
             for step in steps:
                 step()
             if self._worked:
@@ -94,6 +104,8 @@ class Run:
                 self._events.add("end", seconds=round(seconds, 3), cpu_s=round(cpu_s, 3), peak_mb=round(peak_mb, 1))
         finally:
             self._engine.close()
+            if self._metrics:
+                self._metrics.close()
             self._events.flush()
 
     @property
@@ -217,28 +229,19 @@ class Run:
         if not pending:
             return
         self._worked = True
-        started, cpu_before = time.monotonic(), self._cpu_s
+        started = time.monotonic()
         self._events.add("start", phase=phase, units=len(units), pending=len(pending))
+        if self._metrics:
+            self._metrics.start(phase, len(pending))
+        work = partial(perform, phase, self.recipe.model_dump_json(by_alias=True), self.out.root)
         with PhaseProgress(self._console, phase, len(units), len(units) - len(pending)) as progress:
-
-            def on_done(result: Done) -> None:
-                self._cpu_s += result.cpu_s
-                self._peak_mb = max(self._peak_mb, result.peak_mb)
-                seconds = round(result.wall_s, 3)
-                self._events.add("unit", phase=phase, unit=result.unit, seconds=seconds, **result.counts)
-                progress.advance(result)
-
-            def on_retry(failure: Failure) -> None:
-                self._events.add("retry", phase=phase, unit=failure.unit, reason=failure.reason)
-                self._say(f"[yellow]{phase} unit {failure.unit} is tried again: {failure.reason}")
-
-            failures = self._engine.run(phase, self.recipe, self.out.root, pending, on_done, on_retry)
-        self._events.add(
-            "done", phase=phase, seconds=round(time.monotonic() - started, 3), cpu_s=round(self._cpu_s - cpu_before, 3)
-        )
+            watch = Watch(phase, progress, self._events, self._metrics)
+            failures = self._engine.run(phase, PHASES[phase].needs, work, pending, watch)
+        self._cpu_s += watch.cpu_s
+        self._peak_mb = max(self._peak_mb, watch.peak_mb)
+        seconds = round(time.monotonic() - started, 3)
+        self._events.add("done", phase=phase, seconds=seconds, cpu_s=round(watch.cpu_s, 3))
         if failures:
-            for failure in failures:
-                self._events.add("failed", phase=phase, unit=failure.unit, reason=failure.reason)
             raise Incomplete(
                 f"{len(failures)} of {len(units)} units of {phase} failed every time, first {failures[0].unit}: "
                 f"{failures[0].reason}; the others are done, run again to try these"

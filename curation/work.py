@@ -61,11 +61,17 @@ class Done:
 _ready: dict[tuple[str, str], Phase] = {}
 
 
-def perform(name: str, recipe_json: str, root: str, unit: Unit) -> Done:
-    """Do a unit and commit it. The same unit always commits the same bytes."""
+def perform(name: str, recipe_json: str, root: str, unit: Unit, again: bool = False) -> Done:
+    """Do a unit and commit it. The same unit always commits the same bytes.
+
+    Args:
+        again: an earlier try may have come as far as the commit before its worker was lost; then nothing is done.
+    """
     wall, cpu = time.monotonic(), _cpu_s()
     phase = _phase(name, recipe_json)
     out = Place(root)
+    if again and _committed(out, phase, unit):
+        return Done(unit.number, {"already": 1})
     with tempfile.TemporaryDirectory(prefix="reelmill-") as scratch:
         try:
             output = phase.process(unit, phase.rows(out, unit), Path(scratch))
@@ -82,6 +88,13 @@ def perform(name: str, recipe_json: str, root: str, unit: Unit) -> Done:
         for table in phase.writes:
             parts.commit(out, table, unit.number, output.tables[table], phase.schema(table), footer)
     return Done(unit.number, output.counts, time.monotonic() - wall, _cpu_s() - cpu, _peak_mb())
+
+
+def _committed(out: Place, phase: Phase, unit: Unit) -> bool:
+    if not out.exists(parts.path(phase.writes[-1], unit.number)):
+        return False
+    said = parts.footer(out, phase.writes[-1], unit.number)
+    return said.get("fingerprint") == unit.fingerprint and not said.get("unreachable")
 
 
 def _phase(name: str, recipe_json: str) -> Phase:
