@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-from ray.autoscaler._private.util import prepare_config, validate_config  # noqa: E402
-
-from curation.engine import CPU_POOL, POOL  # noqa: E402
+from curation.engine import CPU_POOL, POOL
 
 ROOT = Path(__file__).parents[2]
 # Written after the reference of KubeRay's API (ray.io/v1): the fields that there are, and what must be there.
