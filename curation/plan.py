@@ -6,9 +6,11 @@ units with the same fingerprints, on any machine.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,11 +18,16 @@ from curation import parts
 from curation.errors import UserError
 from curation.phases import Unit, cut, ingest, select, shard
 from curation.phases.score import measures
+from curation.phases.select.percentiles import Bools, Ints
+from curation.phases.select.reasons import Verdict
 from curation.recipe import Recipe
 from curation.store import Place
 from curation.tables import CAPTIONS, CLIPS
 from curation.validate import fingerprint
 from curation.work import PHASES
+
+SELECTION = "selection.parquet"
+_LOOKED_AT = b"looked_at"  # in the selection: what its near-duplicates were found among
 
 
 class Plan:
@@ -29,6 +36,7 @@ class Plan:
     def __init__(self, recipe: Recipe, out: Place):
         self.recipe = recipe
         self.out = out
+        self._found: dict[str, Ints] = {}
 
     def split_units(self) -> list[Unit]:
         committed = ingest.committed(self.out)
@@ -87,18 +95,59 @@ class Plan:
     def kept(self, columns: list[str]) -> pa.Table:
         """These columns of the kept clips and their sources, in the order of the clips."""
         of_source = [name for name in ("uri", "licence", "category", "mended") if name in columns]
-        kept = self.out.table("selection.parquet").filter(pc.field("kept")).select(["clip_id"])
+        kept = self.out.table(SELECTION).filter(pc.field("kept")).select(["clip_id"])
         clips = parts.joined(kept, self.clips([name for name in columns if name not in of_source]))
         sources = parts.read(self.out, "sources", ["source_id", *of_source])
         return parts.joined(clips, sources, "source_id").select(columns)
 
     def selection(self, *, captioned: bool) -> pa.Table:
-        rules = self.recipe.select.every_rule
-        needed = select.columns(rules, self.clip_schema())
+        """What is kept. The search for near-duplicates is not done again while what it looked at is the same."""
+        chosen, known = self.recipe.select, self.clip_schema()
+        keep_by = select.kept_by(chosen, known)
+        needed = select.columns(chosen, known)
         if not captioned:
             needed = [name for name in needed if name not in select.OF_CAPTION]
-        selection, _ = select.decide(self.clips(needed), rules, captioned=captioned)
-        return selection
+        clips = self.clips(needed)
+        looked_at: list[str] = []
+
+        def search(rows: Bools) -> Ints:
+            assert chosen.duplicates is not None
+            settings = [select.duplicates.VERSION, chosen.duplicates.model_dump(mode="json"), keep_by]
+            scores = [footer["content"] for _, footer in sorted(parts.footers(self.out, "scores").items())]
+            taking_part = hashlib.sha256(np.packbits(rows).tobytes()).hexdigest()
+            looked_at.append(fingerprint(settings, self._clip_contents(), scores, taking_part))
+            return self._repeated(looked_at[0], clips["clip_id"], keep_by, rows)
+
+        def limit(rows: Bools) -> Verdict:
+            assert chosen.balance is not None
+            return select.balanced(clips, chosen.balance, keep_by, rows)
+
+        selection, _ = select.decide(
+            clips,
+            chosen.every_rule,
+            captioned=captioned,
+            search=search if chosen.duplicates else None,
+            limit=limit if chosen.balance else None,
+        )
+        return selection.replace_schema_metadata({_LOOKED_AT: looked_at[0]} if looked_at else None)
+
+    def _repeated(self, looked_at: str, ids: pa.ChunkedArray, keep_by: list[str], rows: Bools) -> Ints:
+        """Of every clip the row of the one that it repeats: as the output has it, or searched anew."""
+        if looked_at in self._found:
+            return self._found[looked_at]
+        if (
+            self.out.exists(SELECTION)
+            and (self.out.schema(SELECTION).metadata or {}).get(_LOOKED_AT) == looked_at.encode()
+        ):
+            better = self.out.table(SELECTION, ["duplicate_of"])["duplicate_of"]
+            found = pc.index_in(better, value_set=ids.combine_chunks(), skip_nulls=True).fill_null(-1)
+            self._found[looked_at] = found.to_numpy().astype(np.int64)
+        else:
+            settings = self.recipe.select.duplicates
+            assert settings is not None
+            clips = self.clips(select.duplicates.columns(settings, keep_by, self.clip_schema()))
+            self._found[looked_at] = select.duplicates.search(clips, settings, keep_by, rows)
+        return self._found[looked_at]
 
     def _clip_contents(self) -> list[tuple[int, str]]:
         """The parts of the clips, each with the hash of its rows; whatever made them, these are what counts."""

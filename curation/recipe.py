@@ -180,6 +180,56 @@ class Rule(Config):
         return self.none_of is not None or self.lacks is not None
 
 
+class SamePictures(Config):
+    """Near-duplicates by the pictures' perceptual hashes."""
+
+    distance: int = Field(5, ge=0, le=8)
+    """Bits of 64 in which the hashes of two pictures may differ; from 6 on the search is slow."""
+
+
+class SameMeaning(Config):
+    """Near-duplicates by the stored `clip_embedding`."""
+
+    similarity: float = Field(0.95, ge=0.5, le=1)
+    """Least cosine."""
+
+
+class Duplicates(Config):
+    """What counts as a near-duplicate: clips that are alike in any of these ways."""
+
+    phash: SamePictures | None = SamePictures()
+    """More than half of the pictures alike, in the same order; null to leave it out."""
+    embedding: SameMeaning | None = None
+    """Alike to the embedding model; needs scores with embeddings."""
+
+    @model_validator(mode="after")
+    def _somehow(self) -> Duplicates:
+        if self.phash is None and self.embedding is None:
+            raise ValueError("needs phash or embedding; to keep near-duplicates leave out duplicates itself")
+        return self
+
+
+class Balance(Config):
+    """How many clips a group may have."""
+
+    by: str = "category"
+    """A text column that names the groups; clips without a value are one group."""
+    most: int | None = Field(None, ge=1)
+    """Clips of a group that are kept."""
+    times_median: float | None = Field(None, gt=0)
+    """The same as a multiple of the size of the median group."""
+    choose: Literal["best", "random"] = "best"
+    """Which are kept: the best by `select.keep_by`, or any."""
+    seed: int = 0
+    """Of the choice at random."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Balance:
+        if (self.most is None) == (self.times_median is None):
+            raise ValueError("needs either most or times_median")
+        return self
+
+
 class Select(Config):
     """Which clips are kept. What no trainer wants is dropped first, also where the rules are one's own."""
 
@@ -195,6 +245,12 @@ class Select(Config):
         Rule(field="height", min=240),
     ]
     """All must hold. Rules on captions come last: only clips that pass the others are captioned."""
+    duplicates: Duplicates | None = None
+    """Of clips that are nearly the same, keep the best; by default all stay."""
+    balance: Balance | None = None
+    """Keep groups from outweighing others, after all rules; by default all stay."""
+    keep_by: list[str] | None = Field(None, min_length=1)
+    """What makes a clip the better one: columns, larger first; by default aesthetic or else signal, then height."""
 
     @property
     def every_rule(self) -> list[Rule]:

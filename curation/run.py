@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import pyarrow.compute as pc
 from rich.console import Console
 
 from curation import ledger, parts, validate
@@ -116,7 +117,7 @@ class Run:
     def _check(self) -> None:
         """All that can be checked before the output is touched: sources, rules, cluster, whose output it is."""
         self._listed, self._passed_over = ingest.listing(self.recipe)
-        select.columns(self.recipe.select.rules, self._plan.clip_schema())
+        select.check(self.recipe.select, self._plan.clip_schema())
         self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
         self._wanted = wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None:
@@ -250,7 +251,7 @@ class Run:
     def _decide(self, *, captioned: bool) -> None:
         selection = self._plan.selection(captioned=captioned)
         if self._commit("selection.parquet", parquet(selection)):
-            kept = sum(selection["kept"].to_pylist())
+            kept = selection.filter(pc.field("kept")).num_rows
             rules = "all rules" if captioned else "rules that need no caption"
             self._say(f"select   {kept} of {selection.num_rows} clips kept by the {rules}")
             self._events.add("select", clips=selection.num_rows, kept=kept, captioned=captioned)

@@ -138,6 +138,7 @@ SELECTION = pa.schema(
         column("clip_id", pa.string(), "The clip."),
         column("kept", pa.bool_(), "Whether it goes into the shards."),
         column("drop_reasons", pa.list_(pa.string()), "Every rule that it failed, the first first; empty if kept."),
+        column("duplicate_of", pa.string(), "The better clip that it repeats.", null=True),
     ]
 )
 

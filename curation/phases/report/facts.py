@@ -76,7 +76,7 @@ def gather(out: Place, recipe: Recipe) -> Facts:
         UserError: a table is missing.
     """
     rules = recipe.select.every_rule
-    fields = [name for rule in rules for name in (rule.field, rule.by or rule.field)]
+    fields = select.rules.columns(rules)
     clips, part = _clips(out, [name for name in (*_SHOWN, *fields) if name in CLIPS.names])
     measures = _measures(out)
     scores = parts.read(out, "scores", ["clip_id", *measures])

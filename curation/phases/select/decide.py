@@ -2,39 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from curation import tables
+from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.reasons import Verdict, listed, passed
 from curation.phases.select.rules import OF_CAPTION, Resolved, apply
 from curation.recipe import Rule
 
+DUPLICATE = "duplicate"
 
-def decide(clips: pa.Table, rules: Sequence[Rule], *, captioned: bool) -> tuple[pa.Table, list[Resolved]]:
+Search = Callable[[Bools], Ints]
+"""From the clips that take part to the row of the better clip that each repeats, -1 for none."""
+Limit = Callable[[Bools], Verdict]
+"""From the clips that are left to those that are too many."""
+
+
+def decide(
+    clips: pa.Table,
+    rules: Sequence[Rule],
+    *,
+    captioned: bool,
+    search: Search | None = None,
+    limit: Limit | None = None,
+) -> tuple[pa.Table, list[Resolved]]:
     """The selection of a table of clips, and the numbers that were used.
+
+    First the rules that need no caption, then near-duplicates among what is left, then the rules on captions,
+    then balance. So near-duplicates are not captioned, and no clip is dropped for one that these rules drop.
 
     Args:
         clips: `clip_id` and every column that the rules name, one row a clip.
-        captioned: whether captions are there; without them rules on captions are left out.
+        captioned: whether captions are there; without them rules on captions, and balance, are left out.
+        search: finds near-duplicates.
+        limit: balances groups.
 
     A percentile is taken over all clips that have a value in that column, for captions over the
     clips that were captioned.
     """
     resolved: list[Resolved] = []
     verdicts: list[Verdict] = []
-    rows = np.ones(clips.num_rows, np.bool_)
-    for of_caption in (False, True) if captioned else (False,):
+
+    def judge(of_caption: bool, rows: Bools) -> None:
         for rule in rules:
             if (rule.field in OF_CAPTION) == of_caption:
                 numbers, verdict = apply(clips, rule, rows)
                 resolved.append(numbers)
                 verdicts.append(verdict)
-        rows = passed(verdicts, clips.num_rows)
-    selection = pa.table(
-        [clips["clip_id"], pa.array(rows), listed(verdicts, clips.num_rows)],
-        schema=tables.SELECTION,
-    )
-    return selection, resolved
+
+    count = clips.num_rows
+    judge(False, np.ones(count, np.bool_))
+    repeats = np.full(count, -1, np.int64)
+    if search is not None:
+        repeats = search(passed(verdicts, count))
+        verdicts.append(Verdict(np.where(repeats < 0, Verdict.PASSES, 0).astype(np.int32), [DUPLICATE]))
+    if captioned:
+        judge(True, passed(verdicts, count))
+        if limit is not None:
+            verdicts.append(limit(passed(verdicts, count)))
+    better = clips["clip_id"].take(pa.array(repeats, mask=repeats < 0))
+    columns = [clips["clip_id"], pa.array(passed(verdicts, count)), listed(verdicts, count), better]
+    return pa.table(columns, schema=tables.SELECTION), resolved

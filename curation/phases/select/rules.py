@@ -39,9 +39,14 @@ class Resolved:
         return f"no {field}", f"{field} < {_shown(low, rule.by)}", f"{field} > {_shown(high, rule.by)}"
 
 
-def columns(rules: Sequence[Rule], known: pa.Schema) -> list[str]:
-    """The columns that the rules look at.
+def columns(rules: Sequence[Rule]) -> list[str]:
+    """The columns that the rules look at."""
+    needed = [name for rule in rules for name in (rule.field, rule.by, "kind" if rule.kind else None)]
+    return list(dict.fromkeys(name for name in needed if name is not None))
 
+
+def check(rules: Sequence[Rule], known: pa.Schema) -> None:
+    """
     Raises:
         UserError: a rule names no column of the clips, or asks of one what its values cannot answer.
     """
@@ -57,10 +62,17 @@ def columns(rules: Sequence[Rule], known: pa.Schema) -> list[str]:
             raise UserError(f"{where}.field: {rule.field!r} holds numbers; use min, max or between")
         for key in ("matches", "lacks"):
             _check_pattern(getattr(rule, key), f"{where}.{key}")
-        if rule.by is not None and not pa.types.is_string(checked(rule.by, known, f"{where}.by").type):
-            raise UserError(f"{where}.by: {rule.by!r} holds no text; groups are named by text, such as category")
-    needed = [name for rule in rules for name in (rule.field, rule.by, "kind" if rule.kind else None)]
-    return list(dict.fromkeys(name for name in needed if name is not None))
+        if rule.by is not None:
+            check_groups(rule.by, known, f"{where}.by")
+
+
+def check_groups(name: str, known: pa.Schema, where: str) -> None:
+    """
+    Raises:
+        UserError: the column is not there, or holds no text.
+    """
+    if not pa.types.is_string(checked(name, known, where).type):
+        raise UserError(f"{where}: {name!r} holds no text; groups are named by text, such as category")
 
 
 def checked(name: str, known: pa.Schema, where: str) -> pa.Field:

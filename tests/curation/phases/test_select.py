@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from curation import tables
 from curation.errors import UserError
-from curation.phases.select import columns, decide
+from curation.phases.select import decide
+from curation.phases.select.rules import check
 from curation.recipe import Rule, Select
 
 SCHEMA = pa.schema([*tables.CLIPS, tables.column("signal", pa.float32(), "", null=True), *tables.CAPTIONS])
@@ -184,4 +185,4 @@ def test_order_of_clips_is_the_order_of_decisions() -> None:
 )
 def test_rule_that_cannot_work_is_refused(rule: Rule, expected: str) -> None:
     with pytest.raises(UserError, match=re.escape(expected)):
-        columns([rule], SCHEMA)
+        check([rule], SCHEMA)
