@@ -62,7 +62,8 @@ def a_clip(number: int, **given: Any) -> Row:
         "motion": float(chance.exponential(0.1)) if number % 11 else None, "motion_x": 0.0, "motion_y": 0.0,
         "sharpness": 100.0, "brightness": float(chance.random()), "black": 0.0, "frozen": 0.25,
         "phash": [number] * (3 if number % 9 else 0), "thumbnails": jpegs(number) if number % 9 else [],
-        "thumbnail_s": [0.0] * (3 if number % 9 else 0), "looks": None, "caption": f"clip {number} " + "word " * (number % 6),
+        "thumbnail_s": [0.0] * (3 if number % 9 else 0), "looks": None,
+        "caption": f"clip {number} " + "word " * (number % 6),
         "signal": float(chance.random() * 10),
     }  # fmt: skip
     return row | given
