@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
 
 import typer
@@ -78,12 +79,25 @@ for _name, _text in _PHASES.items():
 
 
 @app.command()
-def verify(out: Annotated[str, typer.Argument(help="An output of `reelmill curate`.")]) -> None:
+def verify(
+    out: Annotated[str, typer.Argument(help="An output of `reelmill curate`; also behind http.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Sums, sizes, indexes, and a few clips of each shard.")
+    ] = False,
+    clips: Annotated[int, typer.Option(min=0, help="Clips of each shard that --quick looks at.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the choice of these clips.")] = 0,
+    address: Address = None,
+    journal: Annotated[Optional[Path], typer.Option(help="Where a stopped check notes how far it is.")] = None,
+) -> None:
     """Check sums, checksums, every tar and every clip of an output; exit 1 and a list where anything is wrong."""
+    from curation.check import Quick
     from curation.verify import verify as verified
 
-    console = Console(stderr=True)
-    wrong, told = verified(out, console)
+    mode = Quick(clips, seed) if quick else None
+    try:
+        wrong, told = verified(out, Console(stderr=True), quick=mode, address=address, journal=journal)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on from here", 130)
     for line in wrong:
         print(line)
     print(f"{out}: {told}; " + (f"{len(wrong)} things are wrong" if wrong else "everything is right"))

@@ -1,61 +1,113 @@
-"""Is an output what it says it is? Sums, checksums, every tar, and every clip decoded."""
+"""Is an output what it says it is? Sums, checksums, every tar, and every clip decoded; or quickly, by samples.
+
+The shards are checked by threads of this process, or by all nodes of a Ray cluster. What has been found is noted in a
+journal, so that a check that was stopped goes on from there; it goes away at the end.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
-import tarfile
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from curation import ledger, parts, tables
-from curation.errors import StoreError, UserError
-from curation.store import Place
-from curation.video.jail import Jail
-from curation.video.probe import MediaError
+from curation import ledger, tables
+from curation.check import Checked, Quick, check
+from curation.engine import Engine, Failure, Where
+from curation.errors import Incomplete, StoreError, UserError
+from curation.phases import Needs, Unit
+from curation.store import Place, telling
+from curation.validate import fingerprint
 
-_CLIP_TIMEOUT_S = 120.0
-_JAIL_MB = 4096
-_WORKERS = 2
+_VERSION = 1
+_NEEDS = Needs(cpus=1, memory_mb=1024)
+_BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
 
 
-def verify(root: str, console: Console) -> tuple[list[str], str]:
+def verify(
+    root: str,
+    console: Console,
+    *,
+    quick: Quick | None = None,
+    address: str | None = None,
+    journal: Path | None = None,
+) -> tuple[list[str], str]:
     """Everything that is wrong with an output, a sentence each, and what was looked at.
+
+    Args:
+        quick: check sums, sizes, indexes, and only some clips of each shard.
+        address: of a Ray cluster that checks the shards; None checks them here.
+        journal: where to note what has been checked; by default in the output, or in the user's cache folder
+            where the output is not a folder that can be written to.
 
     Raises:
         UserError: there is no finished output at this place.
+        Incomplete: some shards could not be checked.
     """
     out = Place(root)
-    if not out.exists("manifest.json"):
-        raise UserError(f"{root}: no manifest.json here; `reelmill curate` has not finished with this output")
-    try:
-        manifest = json.loads(out.text("manifest.json"))
-        shards = list(enumerate(manifest["shards"]))
-        if manifest["format"] != tables.MANIFEST_FORMAT:
-            raise UserError(
-                f"{root}: manifest.json has the format {manifest['format']!r}, not {tables.MANIFEST_FORMAT!r}"
-            )
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise UserError(f"{root}: manifest.json is not a Reelmill manifest") from None
+    manifest = _manifest(out)
+    units = [_unit(number, shard) for number, shard in enumerate(manifest["shards"])]
+    out = _listed(out, len(units))
     wrong = _sums(out)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("verify", total=len(shards))
+    key = fingerprint(
+        _VERSION, root, [quick.clips, quick.seed] if quick else None, [unit.fingerprint for unit in units]
+    )
+    work = partial(check, out.root, quick)
+    with _Journal(journal or _journal(out, key), key) as notes, _Bar(console, len(units), notes) as bar:
+        pending = [unit for unit in units if unit.number not in notes.found]
+        if address is None:
+            for checked in _by_threads(work, pending):
+                bar.done(checked)
+        else:
+            engine = Engine(address)
+            try:
+                aside = engine.run("verify", _NEEDS, work, pending, bar)
+            finally:
+                engine.close()
+            if aside:
+                raise Incomplete(f"{len(aside)} shards could not be checked, first {aside[0].unit}: {aside[0].reason}")
+        notes.finish()
+    for number in sorted(notes.found):
+        wrong.extend(notes.found[number])
+    megabytes = sum(shard["bytes"] for shard in manifest["shards"]) / 1e6
+    how = f"checked by {quick.clips} clips of each" if quick else "checked"
+    return wrong, f"{len(units)} shards, {manifest['samples']} clips, {megabytes:.1f} MB {how}"
 
-        def check(numbered: tuple[int, dict[str, Any]]) -> list[str]:
-            found = _shard(out, *numbered)
-            progress.advance(task)
-            return found
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for found in pool.map(check, shards):
-                wrong.extend(found)
-    megabytes = sum(shard["bytes"] for _, shard in shards) / 1e6
-    return wrong, f"{len(shards)} shards, {manifest['samples']} clips, {megabytes:.1f} MB checked"
+def _by_threads(work: Callable[[Unit, bool], Checked], units: Sequence[Unit]) -> Iterator[Checked]:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for future in as_completed([pool.submit(work, unit, False) for unit in units]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _manifest(out: Place) -> dict[str, Any]:
+    if not out.exists("manifest.json"):
+        raise UserError(f"{out.url()}: no manifest.json here; `reelmill curate` has not finished with this output")
+    try:
+        manifest: dict[str, Any] = json.loads(out.text("manifest.json"))
+        form = manifest["format"]
+        list(manifest["shards"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{out.url()}: manifest.json is not a Reelmill manifest") from None
+    if form != tables.MANIFEST_FORMAT:
+        raise UserError(f"{out.url()}: manifest.json has the format {form!r}, not {tables.MANIFEST_FORMAT!r}")
+    return manifest
+
+
+def _unit(number: int, shard: dict[str, Any]) -> Unit:
+    return Unit(number, fingerprint(shard), pa.Table.from_pylist([shard]))
 
 
 def _sums(out: Place) -> list[str]:
@@ -68,94 +120,112 @@ def _sums(out: Place) -> list[str]:
         return [f"the tables cannot be summed up: {' '.join(str(error).split())}"]
 
 
-def _shard(out: Place, number: int, shard: dict[str, Any]) -> list[str]:
-    """What is wrong with one tar and its index."""
-    name = shard["tar"]
-    if shard["tar"] != parts.path("shards", number, ".tar") or shard["index"] != parts.path("shards", number):
-        return [f"{name}: the manifest names it in the wrong place"]
-    try:
-        index_bytes = out.read(shard["index"])
-        if hashlib.sha256(index_bytes).hexdigest() != shard["index_sha256"]:
-            return [f"{shard['index']}: its checksum is not the manifest's"]
-        rows = {row["key"]: row for row in out.table(shard["index"]).to_pylist()}
-    except (StoreError, ValueError) as error:
-        return [f"{shard['index']}: {' '.join(str(error).split())}"]
-    jail = Jail(_JAIL_MB)
-    try:
-        with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
-            return [f"{name}: {fault}" for fault in _tar(out, shard, rows, jail, Path(folder))]
-    finally:
-        jail.close()
+def _listed(out: Place, shards: int) -> Place:
+    """The place; where it is a web server, which may list nothing, one that knows what should be there."""
+    if out.local or not out.root.lower().startswith(("http://", "https://")):
+        return out
+    sources = json.loads(out.text("inputs/units.json"))["units"] if out.exists("inputs/units.json") else 0
+    return _Web(out.root, dict.fromkeys(_BY_SOURCE, sources) | {"shards": shards})
 
 
-def _tar(out: Place, shard: dict[str, Any], rows: dict[str, dict[str, Any]], jail: Jail, folder: Path) -> list[str]:
-    wrong: list[str] = []
-    seen: dict[str, set[str]] = {key: set() for key in rows}
-    try:
-        with out.open(shard["tar"]) as file:
-            hashing: Any = _Hashing(file)
-            with tarfile.open(fileobj=hashing, mode="r|") as tar:
-                for member in tar:
-                    key, _, extension = member.name.partition(".")
-                    if key not in rows or not member.isfile():
-                        wrong.append(f"{member.name} is not in the index")
-                        continue
-                    seen[key].add(extension)
-                    content = tar.extractfile(member)
-                    assert content is not None
-                    wrong += _member(member, extension, content.read(), rows[key], jail, folder)
-            hashing.drain()
-    except (StoreError, tarfile.TarError, OSError, EOFError) as error:
-        return [*wrong, f"cannot be read to its end: {' '.join(str(error).split())}"]
-    for key, extensions in seen.items():
-        if extensions != {"mp4", "txt", "json"}:
-            wrong.append(f"{key} has {sorted(extensions) or 'nothing'}, not mp4, txt and json")
-    if (hashing.hexdigest(), hashing.size) != (shard["sha256"], shard["bytes"]):
-        wrong.append("its checksum or size is not the manifest's")
-    return wrong
+class _Web(Place):
+    """A place that names the parts that should be there; whether they are is found when they are read."""
+
+    def __init__(self, root: str, units: dict[str, int]):
+        super().__init__(root)
+        self._units = units
+
+    def names(self, folder: str, suffix: str = "") -> list[str]:
+        return [f"{unit:05d}{suffix}" for unit in range(self._units[folder])]
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes]]:
+        """Tables are not read from front to back; a server that gives no ranges gives them whole."""
+        with telling("look at", self.url(path)):
+            by_ranges = self.fs.info(self.url(path)).get("partial")
+        if by_ranges:
+            with super().open(path) as file:
+                yield file
+        else:
+            yield io.BytesIO(self.read(path))
 
 
-def _member(
-    member: tarfile.TarInfo, extension: str, content: bytes, row: dict[str, Any], jail: Jail, folder: Path
-) -> list[str]:
-    """What is wrong with one member of a sample."""
-    if extension == "txt":
-        return [] if content == (row["caption"] or "").encode() else [f"{member.name} is not the caption"]
-    if extension == "json":
+def _journal(out: Place, key: str) -> Path:
+    if out.local and os.access(out.root, os.W_OK):
+        return Path(out.root) / f".verify-{key[:8]}.jsonl"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "reelmill" / f"verify-{key[:16]}.jsonl"
+
+
+class _Journal:
+    """What has been found so far: a line with the key of what is checked, then one for every shard."""
+
+    def __init__(self, path: Path, key: str):
+        self._path, self._key = path, key
+        self.found: dict[int, list[str]] = {}
+
+    def __enter__(self) -> _Journal:
         try:
-            about = json.loads(content)
-        except ValueError:
-            return [f"{member.name} is not JSON"]
-        return [] if about["clip_id"] == row["clip_id"] else [f"{member.name} belongs to another clip"]
-    if (member.offset_data, member.size) != (row["offset"], row["bytes"]):
-        return [f"{member.name} is not where the index says"]
-    if hashlib.sha256(content).hexdigest() != row["sha256"]:
-        return [f"{member.name}: its checksum is not the index's"]
-    path = folder / "clip.mp4"
-    path.write_bytes(content)
-    try:
-        found = jail.call("index", path, _CLIP_TIMEOUT_S)
-    except MediaError as error:
-        return [f"{member.name} does not decode: {error}"]
-    differs = [name for name in ("frames", "frame_pts", "keyframes", "width", "height") if found[name] != row[name]]
-    return [f"{member.name}: {name} is not what the index says" for name in differs]
+            lines = list(self._lines())
+            if lines and lines[0] == {"of": self._key}:
+                self.found = {line["unit"]: line["wrong"] for line in lines[1:]}
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._path, "w", encoding="utf-8")
+            self._write({"of": self._key})
+            for unit, wrong in self.found.items():
+                self._write({"unit": unit, "wrong": wrong})
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}; give another --journal") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, checked: Checked) -> None:
+        self.found[checked.unit] = checked.wrong
+        self._write({"unit": checked.unit, "wrong": checked.wrong})
+
+    def finish(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The whole lines; one that was cut off is checked again."""
+        if self._path.exists():
+            for line in self._path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    return
 
 
-class _Hashing:
-    """A file that hashes what is read from it."""
+class _Bar:
+    """Shows how far the check is, and keeps the journal."""
 
-    def __init__(self, file: Any):
-        self._file, self._hash, self.size = file, hashlib.sha256(), 0
+    def __init__(self, console: Console, total: int, journal: _Journal):
+        self._journal = journal
+        self._progress = Progress(console=console, disable=not console.is_terminal)
+        self._task = self._progress.add_task("verify", total=total, completed=len(journal.found))
 
-    def read(self, count: int = -1) -> bytes:
-        data: bytes = self._file.read(count)
-        self._hash.update(data)
-        self.size += len(data)
-        return data
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
 
-    def drain(self) -> None:
-        while self.read(1 << 20):
-            pass
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
 
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
+    def begun(self, unit: int, where: Where) -> None:
+        pass
+
+    def done(self, result: Checked) -> None:
+        self._journal.add(result)
+        self._progress.advance(self._task)
+
+    def retried(self, failure: Failure) -> None:
+        self._progress.console.print(f"shard {failure.unit} is checked again: {failure.reason}", highlight=False)
+
+    def failed(self, failure: Failure) -> None:
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,18 @@ def test_run_on_a_cluster_gives_the_same_files_and_keeps_off_the_gpu_node(
     assert {event["phase"] for event in of_units} == {"split", "score", "caption", "cut", "shard"}
     assert all(event["pid"] and event["host"] for event in of_units)
     assert nodes.head_node.node_id[:8] not in {event["node"] for event in of_units}
+
+
+def test_verify_on_a_cluster_finds_what_is_wrong(
+    dataset: Path, tmp_path: Path, nodes: Cluster, reelmill: Reelmill
+) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    tar = copy / "shards" / "00001.tar"
+    tar.write_bytes(tar.read_bytes()[:-20_000])
+    done = reelmill("verify", copy, "--address", nodes.address)
+    assert done.returncode == 1, done.stderr
+    assert "00001.tar" in done.stdout
+    assert "00000.tar" not in done.stdout
 
 
 def test_lost_workers_and_failures_cost_tries_and_then_the_unit_alone(nodes: Cluster, tmp_path: Path) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
+import os
 import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
-from tests.conftest import Reelmill
+from curation.check import Quick
+from curation.verify import verify
+from tests.conftest import REELMILL, Reelmill
 
 
 @pytest.fixture
@@ -103,3 +112,70 @@ def test_no_output_is_the_users_error(tmp_path: Path, reelmill: Reelmill) -> Non
     done = reelmill("verify", tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+QUIET = Console(quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("harm", "clips", "named"),
+    [
+        (_cut_tar, 0, "bytes and not the manifest's"),
+        (_flip_media, 100, "checksum is not the index's"),
+        (_remove_index, 0, "00001.parquet"),
+        (_lose_source, 0, "inputs are not in sources"),
+    ],
+)
+def test_quick_check_finds_sizes_sums_and_what_it_draws(
+    copy: Path, harm: Callable[[Path], None], clips: int, named: str
+) -> None:
+    assert verify(str(copy), QUIET, quick=Quick(clips))[0] == []
+    harm(copy)
+    wrong, _ = verify(str(copy), QUIET, quick=Quick(clips))
+    assert any(named in line for line in wrong), wrong
+
+
+def test_check_that_was_killed_goes_on_from_what_it_has_seen(dataset: Path, copy: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    run = subprocess.Popen([*REELMILL, "verify", str(copy), "--journal", str(journal)], stdout=subprocess.DEVNULL)
+    while run.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 1):
+        time.sleep(0.002)
+    run.kill()
+    run.wait()
+    seen = [json.loads(line)["unit"] for line in journal.read_text().splitlines()[1:]]
+    assert 0 < len(seen) < len(list((copy / "shards").glob("*.tar")))
+    tar = copy / "shards" / f"{seen[0]:05d}.tar"
+    _flip(tar, 0.5)
+    # What was seen is not looked at again; the check after that begins anew.
+    assert verify(str(copy), QUIET, journal=journal)[0] == []
+    assert not journal.exists()
+    wrong, _ = verify(str(copy), QUIET)
+    assert any(tar.name in line for line in wrong)
+    assert sorted(os.listdir(copy)) == sorted(os.listdir(dataset))
+
+
+class _Unlisted(http.server.SimpleHTTPRequestHandler):
+    """A web server that shows no list of a folder, and gives files only as a whole."""
+
+    def list_directory(self, path: object) -> None:  # type: ignore[override]
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_output_behind_a_web_server_is_checked_where_it_is(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    handler = functools.partial(_Unlisted, directory=str(dataset))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        assert verify(url, QUIET)[0] == []
+        assert verify(url, QUIET, quick=Quick(0))[0] == []
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not list(tmp_path.rglob("*.jsonl"))
