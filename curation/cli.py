@@ -75,7 +75,35 @@ def _phase_command(name: str, text: str) -> None:
 
 
 for _name, _text in _PHASES.items():
-    _phase_command(_name, _text)
+    if _name != "select":
+        _phase_command(_name, _text)
+
+
+@app.command(name="select", help=f"One phase: {_PHASES['select']}")
+def select(
+    manifest: Manifest,
+    out: Out = None,
+    set_: Set = None,
+    address: Address = None,
+    update: Update = False,
+    metrics: Metrics = None,
+    what_if: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            metavar="FIELD[.min|.max][=VALUES]",
+            help="Decide nothing; show what a threshold would keep: signal, motion.max=p80,p90,0.5, frames=16:64:8",
+        ),
+    ] = None,
+) -> None:
+    if not what_if:
+        _guarded_run(manifest, out, set_, address, update, False, metrics, ("select",))
+        return
+    from curation import recipe, whatif
+
+    resolved = recipe.load(manifest, set_ or [])
+    for asked in what_if:
+        for found in whatif.what_if(out or f"outputs/{resolved.name}", asked, resolved):
+            print("\n".join(whatif.lines(found)))
 
 
 @app.command()
