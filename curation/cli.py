@@ -107,6 +107,21 @@ def select(
 
 
 @app.command()
+def weights(
+    manifest: Annotated[str, typer.Argument(help="A manifest (.yaml).")],
+    set_: Set = None,
+) -> None:
+    """Fetch the weights that a manifest's scorers need to this machine, and say where they are."""
+    from curation import recipe
+    from curation.models.scorers import fetch
+
+    files = fetch(recipe.load(manifest, set_ or []).score)
+    for file in files:
+        print(file)
+    print(f"{len(files)} files of weights are here" if files else "no weights are needed")
+
+
+@app.command()
 def verify(
     out: Annotated[str, typer.Argument(help="An output of `reelmill curate`; also behind http.")],
     quick: Annotated[

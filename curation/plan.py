@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from curation import parts
 from curation.errors import UserError
 from curation.phases import Unit, cut, ingest, select, shard
-from curation.phases.score import measures
+from curation.phases.score import measures, travelling
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.reasons import Verdict
 from curation.recipe import Recipe
@@ -46,7 +46,8 @@ class Plan:
         return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
 
     def score_units(self) -> list[Unit]:
-        return [self._unit("score", number, content) for number, content in self._clip_contents()]
+        contents = self._clip_contents()
+        return [self._unit("score", number, content, pa.table({"content": [content]})) for number, content in contents]
 
     def caption_units(self) -> list[Unit]:
         """The clips of each part that pass the rules which need no caption."""
@@ -62,7 +63,7 @@ class Plan:
 
     def shard_units(self) -> list[Unit]:
         """The kept clips, shuffled and divided, with all that a sample says of them."""
-        kept = self.kept(shard.given([field.name for field in measures(self.recipe)]))
+        kept = self.kept(shard.given([field.name for field in travelling(self.recipe)]))
         shards = shard.planned(kept, self.recipe.shard.samples, self.recipe.shard.seed)
         return [self._unit("shard", number, given.to_pylist(), given) for number, given in enumerate(shards)]
 

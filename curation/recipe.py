@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from curation import validate
 from curation.errors import UserError
+from curation.recipe_score import Score
 from curation.store import is_url
 from curation.validate import Config
 
@@ -93,17 +94,6 @@ class Split(Config):
         if self.detector == "judged" and self.threshold is not None and self.threshold >= 1:
             raise ValueError("threshold of the judged detector is a certainty between 0 and 1")
         return self
-
-
-class Signal(Config):
-    """The built-in scorer: needs no weights."""
-
-
-class Score(Config):
-    """Which scorers run; each writes columns of its own name."""
-
-    signal: Signal | None = Signal()
-    """Built in: colourfulness, contrast, sharpness and exposure of the pictures."""
 
 
 Percentile = Annotated[str, Field(pattern=r"^p(100|\d{1,2}(\.\d+)?)$")]

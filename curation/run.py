@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,8 @@ from curation.engine import Engine
 from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
 from curation.metrics import Metrics
-from curation.phases import Unit, ingest, report, select, shard
+from curation.models.scorers import fetch
+from curation.phases import Needs, Unit, ingest, report, select, shard
 from curation.plan import Plan
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe
@@ -60,6 +62,7 @@ class Run:
         self.out = Place(out)
         self._plan = Plan(recipe, self.out)
         self._console = console
+        self._address = address
         self._engine = Engine(address)
         self._events = Events(self.out)
         self._metrics_at = metrics
@@ -122,6 +125,8 @@ class Run:
         self._wanted = wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None:
             self._engine.knock()
+            if self._address is None:
+                fetch(self.recipe.score)
         if found is None and any(self.out.names("")):
             raise UserError(f"{self.out.url()} holds other files and no {_RECIPE}; give another --out")
         if found is not None and found != wanted and not self._update:
@@ -162,6 +167,8 @@ class Run:
 
     def _score(self) -> None:
         self._complete("split", self._plan.split_units())
+        if self._address is None and self._pending("score", self._plan.score_units()):
+            fetch(self.recipe.score)
         self._units("score", self._plan.score_units())
 
     def _select(self) -> None:
@@ -217,6 +224,11 @@ class Run:
             or (self._retry_failed and phase == "split" and done[unit.number].get("unreachable"))
         ]
 
+    def _needs(self, phase: str) -> Needs:
+        """What a unit takes; who wants a GPU does without where there is none."""
+        needs = PHASES[phase](self.recipe).takes()
+        return needs if not needs.gpus or self._engine.gpus() >= needs.gpus else replace(needs, gpus=0)
+
     def _complete(self, phase: str, units: list[Unit]) -> None:
         """Raise a `UserError` if an earlier phase still has work to do."""
         if pending := self._pending(phase, units):
@@ -237,7 +249,7 @@ class Run:
         work = partial(perform, phase, self.recipe.model_dump_json(by_alias=True), self.out.root)
         with PhaseProgress(self._console, phase, len(units), len(units) - len(pending)) as progress:
             watch = Watch(phase, progress, self._events, self._metrics)
-            failures = self._engine.run(phase, PHASES[phase].needs, work, pending, watch)
+            failures = self._engine.run(phase, self._needs(phase), work, pending, watch)
         self._cpu_s += watch.cpu_s
         self._peak_mb = max(self._peak_mb, watch.peak_mb)
         seconds = round(time.monotonic() - started, 3)

@@ -25,6 +25,7 @@ _COLOURFULNESS, _CONTRAST, _SHARPNESS = 33.0, 0.2, 100.0
 class SignalScorer(Scorer):
     """`signal` is the mean over a clip's pictures, `signal_min` the least."""
 
+    name = "signal"
     measures = (
         Measure("signal", "Mean over pictures of ten times the geometric mean of the four properties.", "0 to 10"),
         Measure("signal_min", "The same for the worst picture.", "0 to 10"),

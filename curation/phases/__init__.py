@@ -79,6 +79,10 @@ class Phase(ABC):
         """CPU seconds of a living child process, and the largest memory of any so far in MiB."""
         return 0.0, 0.0
 
+    def takes(self) -> Needs:
+        """What one unit takes under this recipe; GPUs only from a cluster that has some."""
+        return self.needs
+
     @abstractmethod
     def schema(self, table: str) -> pa.Schema:
         """The schema of a table that this phase writes."""

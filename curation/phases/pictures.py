@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -10,11 +13,30 @@ from curation.tables import Row
 
 def pictures(row: Row) -> list[np.ndarray]:
     """Each (H, W, 3) uint8 RGB, in time order."""
-    return [cv2.cvtColor(_decoded(jpeg), cv2.COLOR_BGR2RGB) for jpeg in row["thumbnails"]]
+    return [_decoded(jpeg) for jpeg in row["thumbnails"]]
+
+
+class Lazy(Sequence[np.ndarray]):
+    """The pictures of a row, each decoded once, when it is asked for."""
+
+    def __init__(self, row: Row):
+        self._jpegs: list[bytes] = row["thumbnails"]
+        self._pictures: list[np.ndarray | None] = [None] * len(self._jpegs)
+
+    def __len__(self) -> int:
+        return len(self._jpegs)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        picture = self._pictures[place]
+        if picture is None:
+            picture = self._pictures[place] = _decoded(self._jpegs[place])
+        return picture
 
 
 def _decoded(jpeg: bytes) -> np.ndarray:
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError("a thumbnail is not a picture")
-    return picture
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

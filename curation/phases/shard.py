@@ -15,7 +15,7 @@ import pyarrow as pa
 from curation import parts, tables
 from curation.phases import Needs, Output, Phase, Unit
 from curation.phases.cut import Cut, encoding_settings
-from curation.phases.score import measures
+from curation.phases.score import travelling
 from curation.store import Place, publishable, sha256_of
 from curation.tables import Row
 from curation.validate import fingerprint
@@ -53,7 +53,7 @@ class Shard(Phase):
     needs = Needs(cpus=1, memory_mb=512)
 
     def schema(self, table: str) -> pa.Schema:
-        return tables.samples_schema(measures(self.recipe))
+        return tables.samples_schema(travelling(self.recipe))
 
     def settings(self) -> Any:
         return [encoding_settings(self), Cut.version]

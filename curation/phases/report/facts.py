@@ -79,7 +79,9 @@ def gather(out: Place, recipe: Recipe) -> Facts:
     fields = select.rules.columns(rules)
     clips, part = _clips(out, [name for name in (*_SHOWN, *fields) if name in CLIPS.names])
     measures = _measures(out)
-    scores = parts.read(out, "scores", ["clip_id", *measures])
+    scored = out.schema(parts.path("scores", parts.units(out, "scores")[0])).names
+    of_rules = [name for name in fields if name in scored]
+    scores = parts.read(out, "scores", list(dict.fromkeys(["clip_id", *measures, *of_rules])))
     words = dict.fromkeys(["clip_id", "caption_words", *(name for name in fields if name in CAPTIONS.names)])
     captions = parts.read(out, "captions", list(words))
     clips = parts.joined(parts.joined(clips, scores), captions)
