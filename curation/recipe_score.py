@@ -54,8 +54,8 @@ class Clip(Config):
     """The CLIP model that sees every picture once; its embeddings serve all the scores that need one."""
 
     model: str
-    """A name of open_clip (ViT-L-14) or the path of a configuration like open_clip's (.json), both with `pretrained`; or
-    with weights of its own hf-hub:ORG/REPOSITORY, or the path of a folder with open_clip_config.json and weights."""
+    """A name of open_clip (ViT-L-14), or the path of a configuration in its manner (.json), both with `pretrained`; or
+    hf-hub:ORG/REPOSITORY, or the path of a folder with open_clip_config.json, both with their own weights."""
     pretrained: str | None = None
     """A tag of open_clip's for the name (openai), or a checkpoint's path or URL."""
 

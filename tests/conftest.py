@@ -125,3 +125,11 @@ def bucket(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs.S3FileSystem().mkdir(name)
     yield f"s3://{name}"
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny CLIP of random weights."""
+    from tests import tiny_clip
+
+    return tiny_clip.write(tmp_path_factory.mktemp("weights") / "tiny")
