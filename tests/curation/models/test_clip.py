@@ -15,7 +15,7 @@ from PIL import Image
 
 from curation.errors import UserError
 from curation.models import batches
-from curation.models.clip import ClipModel, dimensions, fetched, loaded
+from curation.models.clip import ClipModel, _source, dimensions, fetched, loaded
 from curation.models.embeddings import of_clip
 from curation.recipe_score import Clip
 from tests.tiny_clip import CONFIG, NUMBERS, PREPARED
@@ -117,6 +117,13 @@ def test_configuration_and_checkpoint_can_be_two_files(tiny_clip: Path, model: C
 def test_models_of_open_clip_are_known_without_loading_them() -> None:
     assert dimensions(Clip(model="ViT-L-14", pretrained="openai")) == 768
     assert dimensions(Clip(model="ViT-B-32", pretrained="openai")) == 512
+
+
+def test_tag_is_run_with_the_activation_that_it_was_trained_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.models.clip._of_tag", lambda *_: Path("weights"))
+    for tag, quick in (("openai", True), ("laion2b_s32b_b82k", False)):
+        _, given = _source(Clip(model="ViT-L-14", pretrained=tag))
+        assert given["force_quick_gelu"] is quick
 
 
 @pytest.mark.parametrize(
