@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from curation.models.captioners import Answer, Captioner, Shown
-from curation.recipe import Style
+from curation.models.captioners import Captioner, Shown
 
 # Hue names by their upper end on OpenCV's scale of 0 to 180 (two degrees a step).
 _HUES = (
@@ -39,8 +38,8 @@ class Describer(Captioner):
 
     name = "describe"
 
-    def caption(self, clips: Sequence[Shown], style: Style) -> Iterator[tuple[str, Answer]]:
-        return ((clip.clip_id, Answer(describe(clip))) for clip in clips if clip.jpegs)
+    def caption(self, clips: Sequence[Shown]) -> Mapping[str, str]:
+        return {clip.clip_id: describe(clip) for clip in clips if clip.pictures}
 
 
 def describe(clip: Shown) -> str:

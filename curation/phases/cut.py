@@ -7,41 +7,44 @@ the shards are complete.
 
 from __future__ import annotations
 
+import platform
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from curation import tables
-from curation.errors import StoreError
+from curation import parts, tables
+from curation.errors import StoreError, UserError
 from curation.fetch import fetched
 from curation.phases import Needs, Output, Phase, Unit
+from curation.recipe import Recipe
 from curation.store import Place, sha256_of
 from curation.tables import Row
-from curation.video import cut
+from curation.video import encoders
+from curation.video.cut import Encoding
+from curation.video.cutting import Wanted
 from curation.video.jail import Jail
 from curation.video.probe import MediaError
+from curation.video.sound import Sound
 
 # What the plan must give of every clip and its source.
-GIVEN = ("clip_id", "source_id", "uri", "mended", "start_pts", "end_pts", "time_base", "frames", "width", "height")
+GIVEN = ("clip_id", "source_id", "uri", "mended", "start_pts", "end_pts", "frames")
 
 
 class Cut(Phase):
     name = "cut"
-    version = 2
+    version = 3
     reads = "clips"
     writes = ("cuts",)
     needs = Needs(cpus=1, memory_mb=1024)
 
     def setup(self) -> None:
         self._jail = Jail(self.recipe.split.memory_mb)
-        shard = self.recipe.shard
-        self._encoding = cut.Encoding(shard.short_side, shard.crf, shard.preset, shard.gop)
+        self._wanted = wanted(self.recipe)
 
     def child_usage(self) -> tuple[float, float]:
         return self._jail.cpu_s, self._jail.peak_mb
@@ -55,7 +58,10 @@ class Cut(Phase):
     def rows(self, out: Place, unit: Unit) -> list[Row]:
         assert unit.given is not None
         rows: list[Row] = unit.given.to_pylist()
-        return rows
+        # Looks are many bytes, so that workers read them and the plan never holds them.
+        noted = out.table(parts.path("clips", unit.number), ["clip_id", "looks"]).to_pylist()
+        looks = {clip["clip_id"]: clip["looks"] for clip in noted}
+        return [row | {"looks": looks[row["clip_id"]]} for row in rows]
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         cuts: list[Row] = []
@@ -81,76 +87,34 @@ class Cut(Phase):
         return Output({"cuts": cuts}, {f"cuts/{tar_path.name}": tar_path}, {"failed": failed}, counts)
 
     def _cut(self, source: Path, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
-        """The id of every clip of a source with the index of its cut, or with the reason why there is none.
-
-        FFmpeg's program seeks and is quick. What it cannot cut so, or not to the frame, is cut by frames: all such
-        clips of the source in one decode.
-        """
-        left = []
-        for row in rows:
-            found = None if row["mended"] else self._by_seeking(source, row, _target(scratch, row["clip_id"]))
-            if found:
-                yield row["clip_id"], found
-            else:
-                left.append(row)
-        if left:
-            yield from self._by_frames(source, left, scratch)
-
-    def _by_seeking(self, source: Path, row: Row, target: Path) -> Row | None:
-        """The index of the cut, or None where it is not the clip of the row."""
+        """The id of every clip of a source with what was cut, or with the reason why there is nothing."""
         try:
-            cut.encode(
-                source,
-                target,
-                start_pts=row["start_pts"],
-                end_pts=row["end_pts"],
-                time_base=Fraction(row["time_base"]),
-                size=(row["width"], row["height"]),
-                encoding=self._encoding,
-                timeout_s=self.recipe.shard.timeout_s,
-                memory_mb=self.recipe.split.memory_mb,
-            )
-            return self._checked(target, row)
-        except MediaError:
-            return None
-
-    def _by_frames(self, source: Path, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
-        targets = [_target(scratch, row["clip_id"]) for row in rows]
-        timeout_s = self.recipe.shard.timeout_s
-        try:
-            reasons = self._jail.call(
-                "recut",
-                source,
-                self.recipe.split.timeout_s + timeout_s * len(rows),
-                clips=[
-                    {"start_pts": row["start_pts"], "end_pts": row["end_pts"], "target": str(target)}
-                    for row, target in zip(rows, targets)
-                ],
-                size=(rows[0]["width"], rows[0]["height"]),
-                encoding=asdict(self._encoding),
-                clip_timeout_s=timeout_s,
-            )["reasons"]
+            found = self._cut_together(source, rows, scratch)
         except MediaError as error:
-            reasons = [str(error)] * len(rows)
-        for row, target, reason in zip(rows, targets, reasons):
-            try:
-                yield row["clip_id"], reason or self._checked(target, row)
-            except MediaError as error:
-                yield row["clip_id"], str(error)
+            # The child died, or took too long: each clip by itself, so that one of them costs no other.
+            found = []
+            for row in rows:
+                try:
+                    found += self._cut_together(source, [row], scratch) if len(rows) > 1 else [{"failed": str(error)}]
+                except MediaError as reason:
+                    found.append({"failed": str(reason)})
+        for row, cut in zip(rows, found):
+            yield row["clip_id"], cut.get("failed", cut)
 
-    def _checked(self, target: Path, row: Row) -> Row:
-        """The index of a cut.
-
-        Raises:
-            MediaError: it does not decode, or is not the clip of the row.
-        """
-        found: Row = self._jail.call("index", target, self.recipe.shard.timeout_s)
-        if found["frames"] != row["frames"]:
-            raise MediaError(f"the cut has {found['frames']} frames where the clip has {row['frames']}")
-        first, last = (found["frame_pts"][at] * Fraction(found["frame_time_base"]) for at in (0, -1))
-        if first != 0 or last >= (row["end_pts"] - row["start_pts"]) * Fraction(row["time_base"]):
-            raise MediaError(f"the cut shows its frames from {float(first):g} to {float(last):g} s, unlike the clip")
-        return found
+    def _cut_together(self, source: Path, rows: Sequence[Row], scratch: Path) -> list[Row]:
+        cuts: list[Row] = self._jail.call(
+            "cut",
+            source,
+            self.recipe.split.timeout_s + self.recipe.shard.timeout_s * len(rows),
+            clips=[
+                {name: row[name] for name in ("clip_id", "start_pts", "end_pts", "frames", "looks")}
+                | {"target": str(_target(scratch, row["clip_id"]))}
+                for row in rows
+            ],
+            wanted=asdict(self._wanted),
+            mended=bool(rows[0]["mended"]),
+        )["cuts"]
+        return cuts
 
 
 def _target(scratch: Path, clip_id: str) -> Path:
@@ -171,5 +135,38 @@ def _packed(tar: tarfile.TarFile, target: Path, clip_id: str, found: Row) -> Row
 
 def encoding_settings(phase: Phase) -> Any:
     """The part of the recipe that decides the bytes of a cut."""
-    shard = phase.recipe.shard.model_dump(mode="json")
-    return {name: value for name, value in shard.items() if name not in ("samples", "seed")}
+    shard = phase.recipe.shard.model_dump(mode="json", exclude={"samples", "seed"})
+    # How few frames a copied clip may have, and how closely its pictures are compared.
+    return [shard, phase.recipe.split.min_frames, phase.recipe.split.speed]
+
+
+def wanted(recipe: Recipe) -> Wanted:
+    """What the recipe asks for, on this machine.
+
+    Raises:
+        UserError: it asks for a hardware encoder, and none works here.
+    """
+    shard = recipe.shard
+    encoder = encoders.SOFTWARE[shard.codec]
+    if shard.encoder != "software":
+        found = encoders.hardware(shard.codec)
+        if found is None and shard.encoder == "hardware":
+            tried = ", ".join(encoders.HARDWARE[shard.codec])
+            raise UserError(
+                f"shard.encoder: hardware, but none for {shard.codec} works on {platform.node()} (tried {tried}); "
+                "use a machine that has one, or shard.encoder: auto"
+            )
+        encoder = found or encoder
+    sounds = {"drop": None, "keep": Sound()}
+    audio = shard.audio
+    return Wanted(
+        way=shard.cut,
+        otherwise=shard.otherwise,
+        encoding=Encoding(shard.short_side, shard.crf, shard.preset, shard.gop, encoder, shard.fps),
+        least_share=shard.copied_share,
+        least_frames=recipe.split.min_frames,
+        sound=sounds[audio] if isinstance(audio, str) else Sound(audio.rate, audio.channels),
+        loose=recipe.split.speed == "fast",
+        timeout_s=shard.timeout_s,
+        memory_mb=recipe.split.memory_mb,
+    )

@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 # the part of the clips, and so of the cuts, that the clip is in.
 _GIVEN = (
     *("part", "clip_id", "source_id", "uri", "licence", "category", "start_pts", "end_pts", "time_base"),
-    *tables.OF_CAPTION,
+    *("caption", "caption_words", "captioner"),
 )
 
 
@@ -135,7 +135,8 @@ def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
             media = tar.read(cut["bytes"])
             if hashlib.sha256(media).hexdigest() != cut["sha256"]:
                 raise OSError(f"{out.url(parts.path('cuts', part, '.tar'))} does not hold what its index says")
-            row.update(cut, media=media)
+            ranges = {"clip_start_pts": row["start_pts"], "clip_end_pts": row["end_pts"]}
+            row.update(ranges | cut, media=media)
 
 
 def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Cutting one clip out of a source with FFmpeg, exact to the frame, with the same bytes every time."""
+"""Encoding one clip out of a source with FFmpeg, exact to the frame, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ import ffmpeg
 import imageio_ffmpeg
 
 from curation.video.decode import COLORSPACES
+from curation.video.encoders import device, options, uploads
 from curation.video.probe import DEMUXERS, Header, MediaError
+from curation.video.thinning import expression
 
 # FFmpeg seeks to a key frame at or before the wanted time less this margin; what comes too early is trimmed.
 _SEEK_MARGIN_S = 1.0
@@ -39,6 +41,9 @@ class Encoding:
     crf: int
     preset: str
     gop: int
+    encoder: str = "libx264"
+    """FFmpeg's name."""
+    fps: float | None = None
 
 
 def encode(
@@ -78,6 +83,8 @@ def encode(
         given |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{start:.6f}"}
     video = ffmpeg.input(f"file:{source}", **given)["V:0"]
     video = video.filter("trim", start_pts=start_pts, end_pts=end_pts).filter("setpts", f"PTS-{start_pts}")
+    if encoding.fps:
+        video = video.filter("select", expression(encoding.fps))
     run(_command(video, target, time_base, scaled(size, encoding.short_side), encoding), target, timeout_s, memory_mb)
 
 
@@ -139,26 +146,26 @@ def run(
 
 
 def _command(video: Any, target: Path, time_base: Fraction, size: tuple[int, int], encoding: Encoding) -> list[str]:
-    video = video.filter("scale", *size, flags="bicubic").filter("setsar", "1").filter("format", "yuv420p")
+    video = video.filter("scale", *size, flags="bicubic").filter("setsar", "1")
+    if uploads(encoding.encoder):
+        video = video.filter("format", "nv12").filter("hwupload")
+    else:
+        video = video.filter("format", "yuv420p")
     output = ffmpeg.output(
         video,
         f"file:{target}",
         format="mp4",
-        vcodec="libx264",
-        crf=encoding.crf,
-        preset=encoding.preset,
-        threads=1,
-        g=encoding.gop,
+        **options(encoding.encoder, crf=encoding.crf, preset=encoding.preset, gop=encoding.gop),
         fps_mode="passthrough",
         enc_time_base="filter",
-        video_track_timescale=_timescale(time_base),
+        video_track_timescale=timescale(time_base),
         movflags="+faststart",
         fflags="+bitexact",
         flags="+bitexact",
         map_metadata=-1,
     )
     command: list[str] = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
-    command[1:1] = ["-nostdin", "-hide_banner", "-loglevel", "error"]
+    command[1:1] = ["-nostdin", "-hide_banner", "-loglevel", "error", *device(encoding.encoder)]
     return command
 
 
@@ -169,6 +176,6 @@ def scaled(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _timescale(time_base: Fraction) -> int:
+def timescale(time_base: Fraction) -> int:
     """Ticks a second of the mp4 track in which every timestamp of the source is a whole number."""
     return time_base.denominator if time_base.denominator >= 1000 else time_base.denominator * 1000

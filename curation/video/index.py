@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.error
+import av.video.stream
 
 from curation.video.decode import Decoder, packets
 from curation.video.probe import MediaError, opened
@@ -24,21 +24,30 @@ def index(path: Path, decode: bool = True) -> dict[str, Any]:
         MediaError: a packet has no timestamp, or a frame is missing or cannot be decoded.
     """
     with opened(path) as (container, stream):
-        held = sorted(_packets(packets(container, stream)))
-        if not held:
-            raise MediaError("no packets")
-        width, height = stream.codec_context.width, stream.codec_context.height
-        time_base = stream.time_base
-    frame_pts = [pts for pts, _, _ in held]
+        found = facts(stream, packets(container, stream))
     if decode:
         decoded = _decoded(path)
-        if decoded != frame_pts:
-            raise MediaError(f"{len(decoded)} frames decode where the file holds {len(frame_pts)}")
+        if decoded != found["frame_pts"]:
+            raise MediaError(f"{len(decoded)} frames decode where the file holds {found['frames']}")
+    return found
+
+
+def facts(stream: av.video.stream.VideoStream, demuxed: Iterable[av.Packet]) -> dict[str, Any]:
+    """The index of a stream from all of its packets; see `index`.
+
+    Raises:
+        MediaError: there are none, or one has no timestamp.
+    """
+    held = sorted(_packets(demuxed))
+    if not held:
+        raise MediaError("no packets")
+    frame_pts = [pts for pts, _, _ in held]
+    time_base = stream.time_base
     assert time_base is not None
     end = frame_pts[-1] + held[-1][2]
     return {
-        "width": width,
-        "height": height,
+        "width": stream.codec_context.width,
+        "height": stream.codec_context.height,
         "frames": len(frame_pts),
         "frame_pts": frame_pts,
         "frame_time_base": f"{time_base.numerator}/{time_base.denominator}",

@@ -7,14 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from curation.video.cut import Encoding
+from curation.video.cutting import Wanted, clip_from, cut_clips, results
 from curation.video.decode import Unseekable
 from curation.video.index import index
 from curation.video.probe import length_s
-from curation.video.recut import recut
 from curation.video.remote import Media
 from curation.video.scan import conclude, part, scan
 from curation.video.segments import Segment, divided
 from curation.video.settings import Settings
+from curation.video.sound import Sound
 
 
 def _scan(media: Media, settings: dict[str, Any], folder: str, segment_s: float | None) -> dict[str, Any]:
@@ -39,8 +41,13 @@ def _conclude(media: Media, settings: dict[str, Any], parts: list[dict[str, Any]
     return conclude(parts, Settings(**settings))
 
 
-def _recut(media: Media, clip_timeout_s: float, **given: Any) -> dict[str, Any]:
-    return {"reasons": recut(media, timeout_s=clip_timeout_s, **given)}
+def _cut(media: Media, clips: list[dict[str, Any]], wanted: dict[str, Any], mended: bool) -> dict[str, Any]:
+    assert isinstance(media, Path), "clips are cut from files"
+    encoding, heard = wanted.pop("encoding"), wanted.pop("sound")
+    chosen = Wanted(**wanted, encoding=Encoding(**encoding), sound=Sound(**heard) if heard is not None else None)
+    on_their_way = [clip_from(given) for given in clips]
+    cut_clips(media, on_their_way, chosen, mended=mended)
+    return {"cuts": list(results(on_their_way))}
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -48,5 +55,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "measure": _measure,
     "conclude": _conclude,
     "index": index,
-    "recut": _recut,
+    "cut": _cut,
 }

@@ -273,7 +273,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, memory_mb: int) -> None:
         answer: dict[str, Any]
         try:
             media: Media = Path(request["path"]) if "path" in request else RemoteFile(**request["remote"], ask=ask)
-            answer = {"value": FUNCTIONS[request["function"]](media, **request["arguments"])}
+            answer = {"value": FUNCTIONS[request["function"]](media, **_with_bytes(request["arguments"]))}
         except MediaError as error:
             answer = {"media_error": str(error)}
         except MemoryError:  # FFmpeg's too
@@ -312,8 +312,12 @@ def _status(field: str) -> float | None:
 
 
 def _usage() -> dict[str, float]:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": peak_mb()}
+    """Of this process, and of the encoders that it started."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_s": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,
+        "peak_mb": max(peak_mb(), children.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
+    }
 
 
 def peak_mb() -> float:

@@ -21,6 +21,7 @@ from curation.video.cut import Encoding, command_for_frames, run, scaled
 from curation.video.decode import Decoder
 from curation.video.probe import MediaError, header, opened
 from curation.video.remote import Media
+from curation.video.thinning import thinned
 
 Timed = tuple[int, VideoFrame]
 
@@ -29,46 +30,44 @@ def recut(
     media: Media,
     clips: Sequence[dict[str, Any]],
     size: tuple[int, int],
-    encoding: dict[str, Any],
+    encoding: Encoding,
     timeout_s: float,
-) -> list[str | None]:
-    """Cut many clips in one decode. For every clip: None, or why there is no file.
+) -> list[str | list[int]]:
+    """Cut many clips in one decode. For every clip: which of its frames are shown, or why there is no file.
 
     Args:
         clips: `start_pts`, `end_pts` and `target` (a path) of each, in order and without overlap.
         size: displayed (width, height) of the source.
-        encoding: the fields of an `Encoding`.
         timeout_s: for encoding one clip after its frames were handed over.
 
     Raises:
         MediaError: the file cannot be opened.
     """
-    chosen = Encoding(**encoding)
-    reasons: list[str | None] = []
+    found: list[str | list[int]] = []
     with opened(media) as (container, stream):
         frames = _Ahead(Decoder(container, stream).frames())
         for clip in clips:
             frames.skip_to(clip["start_pts"])
             if frames.next is None or frames.next[0] >= clip["end_pts"]:
-                reasons.append("no frame of it could be decoded")
+                found.append("no frame of it could be decoded")
                 continue
             head = header(stream, frames.next[1])
-            target, width_height = Path(clip["target"]), scaled(size, chosen.short_side)
+            target, width_height = Path(clip["target"]), scaled(size, encoding.short_side)
+            shown: list[int] = []
             feed = functools.partial(
                 _feed,
-                frames=frames.up_to(clip["end_pts"]),
-                start_pts=clip["start_pts"],
+                frames=_thinned(frames.up_to(clip["end_pts"]), clip["start_pts"], head.time_base, encoding.fps, shown),
                 time_base=head.time_base,
                 size=width_height,
                 rotation=head.rotation,
             )
             try:
-                command = command_for_frames(target, head.time_base, width_height, chosen, head)
+                command = command_for_frames(target, head.time_base, width_height, encoding, head)
                 run(command, target, timeout_s, feed=feed)
-                reasons.append(None)
+                found.append(shown)
             except (MediaError, av.error.FFmpegError) as error:
-                reasons.append(str(error))
-    return reasons
+                found.append(str(error))
+    return found
 
 
 class _Ahead:
@@ -88,9 +87,17 @@ class _Ahead:
             self.next = next(self._frames, None)
 
 
-def _feed(
-    pipe: IO[bytes], frames: Iterator[Timed], start_pts: int, time_base: Fraction, size: tuple[int, int], rotation: int
-) -> None:
+def _thinned(
+    frames: Iterator[Timed], start_pts: int, time_base: Fraction, fps: float | None, shown: list[int]
+) -> Iterator[Timed]:
+    """The frames that are kept, with times from the beginning of the clip; their numbers go into `shown`."""
+    numbered = ((pts - start_pts, (number, frame)) for number, (pts, frame) in enumerate(frames))
+    for pts, (number, frame) in thinned(numbered, time_base, fps):
+        shown.append(number)
+        yield pts, frame
+
+
+def _feed(pipe: IO[bytes], frames: Iterator[Timed], time_base: Fraction, size: tuple[int, int], rotation: int) -> None:
     """Write frames as NUT, in the final size but not yet turned."""
     width, height = size[::-1] if rotation in (90, 270) else size
     scaler = VideoReformatter()
@@ -102,6 +109,6 @@ def _feed(
             picture = scaler.reformat(
                 frame, width, height, "yuv420p", interpolation=Interpolation.BICUBIC, dst_color_range=ColorRange.MPEG
             )
-            picture.pts, picture.time_base = pts - start_pts, time_base
+            picture.pts, picture.time_base = pts, time_base
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

@@ -28,6 +28,12 @@ def upright(picture: np.ndarray, head: Header) -> np.ndarray:
     return cv2.rotate(flipped, _TURNS[head.rotation]) if head.rotation in _TURNS else flipped
 
 
+def turned_back(picture: np.ndarray, head: Header) -> np.ndarray:
+    """A picture (H, W, …) as it is shown, in the way in which it is stored: undoes `upright`."""
+    back = cv2.rotate(picture, _TURNS[360 - head.rotation]) if head.rotation in _TURNS else picture
+    return cv2.flip(back, 0) if head.mirrored else back
+
+
 def upright_vector(x: float, y: float, head: Header) -> tuple[float, float]:
     """Movement in a stored picture, right and down positive, as it is seen after `upright`."""
     if head.mirrored:
