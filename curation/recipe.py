@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from curation import validate
 from curation.errors import UserError
 from curation.recipe_score import Score
-from curation.store import is_url
+from curation.store import Place, is_url, without_secrets
 from curation.validate import Config
 
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -348,13 +348,16 @@ class Recipe(Config):
 
 
 def load(manifest: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a manifest file, or of a bare folder, glob, table, media file or URL.
+    """The recipe of a manifest (.yaml, a file or a URL), or of a bare folder, glob, table, media file or URL.
 
     Raises:
         UserError: in one line, with the line of the file and the nearest valid key where it helps.
     """
-    if manifest.endswith(MANIFEST_SUFFIXES) and not is_url(manifest):
-        return validate.load(manifest, Recipe, overrides)
+    if manifest.split("?")[0].endswith(MANIFEST_SUFFIXES):
+        if not is_url(manifest):
+            return validate.load(manifest, Recipe, overrides)
+        folder, _, name = manifest.rpartition("/")
+        return validate.loads(Place(folder).text(name), Recipe, overrides, name=without_secrets(manifest))
     path = Path(manifest)
     if not is_url(manifest) and not path.exists() and not any(mark in manifest for mark in "*?["):
         raise UserError(f"{manifest}: no such file or folder; give a manifest (.yaml), or a folder of videos")

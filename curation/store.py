@@ -7,99 +7,52 @@ publishes as a whole. Everything that other processes rely on is written by `Pla
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import posixpath
+import random
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import IO, Concatenate, ParamSpec, TypeVar
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import StoreError, Unreachable, UserError
+from curation.addresses import SCHEMES, filesystem, is_url, publishable, without_secrets
+from curation.errors import StoreError, Unreachable
+from curation.faults import explain, telling
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
-SCHEMES = ("http", "https", "s3", "gs", "gcs")
+__all__ = [
+    "SCHEMES",
+    "Place",
+    "explain",
+    "filesystem",
+    "is_url",
+    "parquet",
+    "publishable",
+    "sha256_of",
+    "telling",
+    "without_secrets",
+]
+
 LOCK = ".lock"
 _LOCK_PATIENCE_S = 2.0
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{32}\.part$")
-_CREDENTIAL = re.compile(r"sign|token|secret|passw|credential|auth|key|expires|^sig$|^se$|^x-", re.IGNORECASE)
 _CHUNK = 1 << 20
 _ROWS_WITH_PICTURES = 64
-# Packages whose own errors, which are no OSError, tell of a store and not of a bug here.
-_OF_STORES = ("botocore", "aiobotocore", "google", "gcsfs")
+# Seconds between tries over http.
+_PAUSES = (0.5, 2.0)
 
-
-def is_url(place: str) -> bool:
-    """Whether this text names a scheme (`https://…`) instead of a local path."""
-    return bool(_SCHEME.match(place))
-
-
-def without_secrets(url: str) -> str:
-    """The URL without user, password and query, fit for logs and error lines."""
-    if not is_url(url):
-        return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return f"{url.partition('://')[0]}://(not a valid address)"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def publishable(url: str) -> str:
-    """The URL without user, password and those parts of its query that look like a key or a signature.
-
-    What is left still names the file, and may stand in a dataset that others get.
-    """
-    if not is_url(url):
-        return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return without_secrets(url)
-    query = "&".join(pair for pair in parts.query.split("&") if not _CREDENTIAL.search(pair.partition("=")[0]))
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
-
-
-def filesystem(place: str) -> tuple[Any, str]:
-    """The fsspec file system of a place and the path in it.
-
-    Raises:
-        StoreError: the scheme is unknown, or its library is not installed.
-    """
-    if not is_url(place):
-        return fsspec.filesystem("file"), os.path.abspath(place)
-    scheme, _, rest = place.partition("://")
-    scheme = scheme.lower()
-    if scheme not in SCHEMES:
-        raise StoreError(f"{without_secrets(place)}: {scheme}:// is not supported; use a path or {', '.join(SCHEMES)}")
-    try:
-        urlsplit(place)
-        if scheme in ("http", "https"):
-            import aiohttp  # comes with fsspec's http file system
-
-            timeout = aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)
-            return fsspec.filesystem("http", client_kwargs={"timeout": timeout}), f"{scheme}://{rest}"
-        if "::" in rest:  # fsspec would chain what stands behind it
-            raise ValueError("'::' cannot stand in it")
-        return fsspec.core.url_to_fs(f"{scheme}://{rest}")
-    except ValueError as error:
-        raise StoreError(f"{without_secrets(place)}: not a valid address ({error})") from None
-    except ImportError as error:
-        extra = _EXTRA.get(scheme, scheme)
-        raise UserError(f"{scheme}:// needs an extra library: pip install 'reelmill[{extra}]'") from error
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def sha256_of(path: Path) -> str:
@@ -111,89 +64,19 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def explain(error: BaseException) -> str:
-    """One line for an error of the operating system, the network or a store."""
-    import aiohttp
+def _patient(read: Callable[Concatenate[Place, P], T]) -> Callable[Concatenate[Place, P], T]:
+    """Over http a server that does not answer is asked three times; s3fs and gcsfs ask again by themselves."""
 
-    # fsspec tells of whatever a server answers as a missing file.
-    behind = error.__cause__ or error.__context__
-    if isinstance(behind, aiohttp.ClientResponseError) and behind.status != 404:
-        return f"the server answered {behind.status}"
-    if any(isinstance(fault, (TimeoutError, asyncio.TimeoutError)) for fault in (error, behind)):
-        return "timed out"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the server broke off"
-    if any(isinstance(fault, aiohttp.ClientConnectionError) or _unconnected(fault) for fault in (error, behind)):
-        return "no server answers there"
-    if isinstance(error, FileNotFoundError):
-        return "does not exist"
-    if isinstance(error, PermissionError) and (error.errno or not error.args):
-        return "permission denied"
-    if isinstance(error, IsADirectoryError):
-        return "is a folder"
-    if isinstance(error, NotADirectoryError):
-        return "a part of its path is not a folder"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no space left on the device"
-    if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return "the file system is read-only"
-    status = getattr(error, "status", None)
-    if status is not None:
-        return f"the server answered {status}"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200]
+    @functools.wraps(read)
+    def reading(place: Place, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for pause in _PAUSES if place.over_http else ():
+            try:
+                return read(place, *args, **kwargs)
+            except Unreachable:
+                time.sleep(pause * random.uniform(0.5, 1.0))  # not all workers at the same moment
+        return read(place, *args, **kwargs)
 
-
-def _passing(error: BaseException) -> bool:
-    """Whether the same request may well succeed later: no answer, too many requests, a server's own fault."""
-    import aiohttp
-
-    silent = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, asyncio.TimeoutError)
-    for fault in (error, error.__cause__, error.__context__):
-        if fault is None:
-            continue
-        status = _status(fault)
-        if status is not None:
-            return status in (408, 425, 429) or status >= 500
-        if isinstance(fault, silent) or _unconnected(fault):
-            return True
-    return False
-
-
-def _status(error: BaseException) -> int | None:
-    """What the server answered in the terms of HTTP, if it is that which the error tells of."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):  # botocore's
-        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    status = getattr(error, "status", getattr(error, "code", None))  # aiohttp's, gcsfs's
-    return status if isinstance(status, int) else None
-
-
-def _unconnected(error: BaseException | None) -> bool:
-    """Whether botocore says that it could not talk to the server."""
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "botocore.exceptions"}
-    return bool(names & {"ConnectionError", "HTTPClientError"})
-
-
-@contextlib.contextmanager
-def telling(verb: str, place: str) -> Iterator[None]:
-    """Turns whatever a file system throws into one line that names the place.
-
-    Raises:
-        StoreError: always instead of the error thrown; `Unreachable` where the same may succeed later.
-    """
-    import aiohttp
-
-    told = (OSError, aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, ValueError)
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        if not isinstance(error, told) and type(error).__module__.partition(".")[0] not in _OF_STORES:
-            raise
-        kind = Unreachable if _passing(error) else StoreError
-        raise kind(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error
+    return reading
 
 
 class Place:
@@ -207,6 +90,7 @@ class Place:
         self.fs, self._base = filesystem(self.root)
         self._base = self._base.rstrip("/")
         self.local = not is_url(self.root)
+        self.over_http = self.root.lower().startswith(("http://", "https://"))
 
     def __repr__(self) -> str:
         return f"Place({without_secrets(self.root)!r})"
@@ -221,14 +105,17 @@ class Place:
     def _full(self, path: str) -> str:
         return posixpath.join(self._base, path) if path else self._base
 
+    @_patient
     def exists(self, path: str = "") -> bool:
         with telling("look at", self.url(path)):
             return bool(self.fs.exists(self._full(path)))
 
+    @_patient
     def size(self, path: str) -> int:
         with telling("look at", self.url(path)):
             return int(self.fs.size(self._full(path)))
 
+    @_patient
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Names of the finished files in a folder, sorted; empty where the folder is missing."""
         with telling("list", self.url(folder)):
@@ -241,6 +128,7 @@ class Place:
                 name for name in names if name.endswith(suffix) and name != LOCK and not _TEMPORARY.match(name)
             )
 
+    @_patient
     def read(self, path: str) -> bytes:
         with telling("read", self.url(path)):
             return bytes(self.fs.cat_file(self._full(path)))
@@ -253,11 +141,13 @@ class Place:
         with telling("read", self.url(path)), self.fs.open(self._full(path), "rb") as file:
             yield file
 
+    @_patient
     def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
         with self.open(path) as file, telling("read", self.url(path)):
             # Not pq.read_table: its scanner's threads may still hold the file when the interpreter ends.
             return pq.ParquetFile(file).read(columns=columns, use_threads=False)
 
+    @_patient
     def schema(self, path: str) -> pa.Schema:
         with self.open(path) as file, telling("read", self.url(path)):
             return pq.read_schema(file)

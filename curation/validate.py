@@ -43,18 +43,23 @@ def load(path: str | Path, model: type[Model], overrides: Sequence[str] = ()) ->
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text: {error}") from None
+    return loads(text, model, overrides, name=str(path))
+
+
+def loads(text: str, model: type[Model], overrides: Sequence[str] = (), *, name: str) -> Model:
+    """The same for the text of a file that `name` stands for in errors."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        where = f"{name}:{mark.line + 1}" if mark else name
         raise UserError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
     if data is None:
-        raise UserError(f"{path}: the file is empty; it needs at least one key of {_listed(model.model_fields)}")
+        raise UserError(f"{name}: the file is empty; it needs at least one key of {_listed(model.model_fields)}")
     if not isinstance(data, dict):
-        raise UserError(f"{path}:1: expected keys and values, found {_kind(data)}")
-    return parse(data, model, overrides, name=str(path), lines=_lines(tree))
+        raise UserError(f"{name}:1: expected keys and values, found {_kind(data)}")
+    return parse(data, model, overrides, name=name, lines=_lines(tree))
 
 
 def parse(

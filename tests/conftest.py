@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from tests import films
 from tests.films import BLACK, BLUE, GREEN, GREY, RED, Scene
+from tests.proxies import Proxy
 
 # The same examples in every run; HYPOTHESIS_PROFILE=search looks for new ones.
 hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
@@ -133,3 +135,40 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import tiny_clip
 
     return tiny_clip.write(tmp_path_factory.mktemp("weights") / "tiny")
+
+
+@pytest.fixture
+def weak_bucket(bucket: str, _s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Proxy]]:
+    """A bucket, and the proxy before its store, through which it is reached."""
+    import s3fs
+
+    with Proxy(_s3_server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield bucket, proxy
+
+
+@pytest.fixture
+def gs_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket of a Google Cloud Storage emulator on loopback; its gs:// address."""
+    from gcp_storage_emulator.server import create_server
+
+    port = free_port()
+    server = create_server("127.0.0.1", port, in_memory=True)
+    server.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    # gcsfs would ask Google which kind of bucket it is.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    import gcsfs
+
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    name = f"bucket-{uuid.uuid4().hex}"
+    gcsfs.GCSFileSystem(project="project").mkdir(name)
+    yield f"gs://{name}"
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    server.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
