@@ -24,6 +24,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.raw_to_shards
 	$(BIN)/python -m benchmarks.split_speed
 	$(BIN)/python -m benchmarks.scene_accuracy
+	$(BIN)/python -m benchmarks.score_speed
 
 clean:
 	rm -rf $(VENV) demo-out
