@@ -8,11 +8,12 @@ was lost; one that fails every time is set aside, the others go on, and the run 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ LOSSES = 6
 _IN_FLIGHT = 3
 # A cluster that may still be without workers has to see that there is work for some.
 _LEAST_IN_FLIGHT = 16
+# Units at a time in one process: threads.
+_MOST_TOGETHER = 64
 _OBJECT_STORE_BYTES = 256 << 20
 _KNOCK_S = 10.0
 # The label of nodes that do what needs no GPU. Where a cluster has such nodes, nothing else does it.
@@ -99,17 +102,16 @@ class Engine:
             UserError: a unit raised one (missing weights, a full disk); nothing more is started.
         """
         ray = self._started()
-        task = ray.remote(_steps)
+        hand_out = self._together(needs) if needs.together else self._apart(name, needs)
         work_there = ray.put(work)
         waiting = list(reversed(units))
         failed: dict[int, list[Failure]] = {}
         running: dict[Any, Unit] = {}
         aside = []
         while waiting or running:
-            while waiting and len(running) < self._window(needs):
+            while waiting and self._has_room(needs, running.values()):
                 unit = waiting.pop()
-                options = self._options(name, needs)
-                running[task.options(**options).remote(work_there, unit, unit.number in failed)] = unit
+                running[hand_out(work_there, unit, unit.number in failed)] = unit
             ready, _ = ray.wait(list(running), num_returns=1)
             steps, unit = ready[0], running[ready[0]]
             try:
@@ -118,6 +120,8 @@ class Engine:
                 del running[steps]
                 cause = getattr(error, "cause", None)
                 if isinstance(cause, UserError):
+                    if needs.together:
+                        self._let_end(running)
                     raise cause from None
                 lost = not isinstance(error, ray.exceptions.RayTaskError)
                 failure = Failure(unit.number, _reason(error), lost)
@@ -180,9 +184,41 @@ class Engine:
         reason = " ".join(str(error).split())[:200]
         return UserError(f"no Ray cluster answers at {self._address or 'this machine'}: {reason}")
 
-    def _options(self, name: str, needs: Needs) -> dict[str, Any]:
+    def _apart(self, name: str, needs: Needs) -> Callable[..., Any]:
+        """Hands out units as tasks of their own."""
+        task = self._ray.remote(_steps)
+        return lambda *work: task.options(**self._options(needs), name=name, max_retries=0).remote(*work)
+
+    def _together(self, needs: Needs) -> Callable[..., Any]:
+        """Hands out units to threads of one process; where that was lost, of another one."""
+        kind = self._ray.remote(_Together)
+        actors: list[Any] = []
+
+        def hand_out(*work: Any) -> Any:
+            if not actors or self._is_lost(actors[-1]):
+                options = self._options(needs)
+                actors.append(kind.options(**options, max_concurrency=_MOST_TOGETHER).remote())
+            return actors[-1].steps.options(num_returns="streaming").remote(*work)
+
+        return hand_out
+
+    def _is_lost(self, actor: Any) -> bool:
+        try:
+            self._ray.get(actor.there.remote())
+        except self._ray.exceptions.RayActorError:
+            return True
+        return False
+
+    def _let_end(self, running: Iterable[Any]) -> None:
+        """Units of one process end together: what they have paid for is kept."""
+        for steps in running:
+            with contextlib.suppress(StopIteration, self._ray.exceptions.RayError):
+                while True:
+                    self._ray.get(next(steps))
+
+    def _options(self, needs: Needs) -> dict[str, Any]:
         """Where a task may run. Asked anew for every task, since nodes come and go."""
-        options = {"name": name, "num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_retries": 0}
+        options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus}
         if self._address is not None:  # one machine takes what it is asked for; a cluster chooses between nodes
             options["memory"] = needs.memory_mb << 20
             if not needs.gpus and self._has_cpu_pool():
@@ -191,6 +227,12 @@ class Engine:
 
     def _has_cpu_pool(self) -> bool:
         return any(node["Alive"] and node.get("Labels", {}).get(POOL) == CPU_POOL for node in self._ray.nodes())
+
+    def _has_room(self, needs: Needs, running: Collection[Unit]) -> bool:
+        if not needs.together:
+            return len(running) < self._window(needs)
+        rows = sum(unit.given.num_rows for unit in running if unit.given is not None)
+        return len(running) < 2 or (len(running) < _MOST_TOGETHER and rows < 2 * needs.together)
 
     def _window(self, needs: Needs) -> int:
         """How many units may be in flight: a bound on what waits in memory, that grows with the cluster."""
@@ -205,6 +247,16 @@ def _steps(work: Callable[[Unit, bool], Any], unit: Unit, again: bool) -> Iterat
 
     yield Where(socket.gethostname(), ray.get_runtime_context().get_node_id()[:8], os.getpid())
     yield work(unit, again)
+
+
+class _Together:
+    """An actor that does many units at a time, each in a thread."""
+
+    def there(self) -> None:
+        pass
+
+    def steps(self, work: Callable[[Unit, bool], Any], unit: Unit, again: bool) -> Iterator[Any]:
+        yield from _steps(work, unit, again)
 
 
 def _stop(*_: object) -> None:

@@ -30,7 +30,7 @@ from curation.work import PHASES, perform
 ORDER = ("ingest", "split", "score", "select", "caption", "shard", "report")
 _RECIPE = "recipe.yaml"
 _BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
-_PARTS = (*_BY_SOURCE, "cuts", "shards")
+_PARTS = (*_BY_SOURCE, "answers", "cuts", "shards")
 _RECIPE_NOTE = "# The resolved recipe of this output. Its hash: "
 
 
@@ -39,7 +39,7 @@ class Run:
 
     Args:
         update: take over an output that another recipe made, redoing only what the changes touch.
-        retry_failed: decode sources again that failed because a server did not answer.
+        retry_failed: do those units again in which sources or captions failed because a server did not answer.
         address: of a Ray cluster; None starts Ray on this machine when there is work.
         metrics: where to serve Prometheus metrics while there is work, as `PORT` or `HOST:PORT`.
 
@@ -68,7 +68,7 @@ class Run:
         self._metrics_at = metrics
         self._metrics: Metrics | None = None
         self._update = update
-        self._retry_failed = retry_failed
+        self._retried = {"split", "caption"} if retry_failed else set()
         self._worked = False
         self._cpu_s = self._peak_mb = 0.0
         self.recipe_hash = fingerprint(validate.resolved(recipe))
@@ -163,7 +163,6 @@ class Run:
 
     def _split(self) -> None:
         self._units("split", self._plan.split_units())
-        self._retry_failed = False  # once is enough
 
     def _score(self) -> None:
         self._complete("split", self._plan.split_units())
@@ -221,7 +220,7 @@ class Run:
             unit
             for unit in units
             if done.get(unit.number, {}).get("fingerprint") != unit.fingerprint
-            or (self._retry_failed and phase == "split" and done[unit.number].get("unreachable"))
+            or (phase in self._retried and done[unit.number].get("unreachable"))
         ]
 
     def _needs(self, phase: str) -> Needs:
@@ -239,6 +238,7 @@ class Run:
     def _units(self, phase: str, units: list[Unit]) -> None:
         """Do the units of a phase that are not done yet."""
         pending = self._pending(phase, units)
+        self._retried.discard(phase)  # once is enough
         if not pending:
             return
         self._worked = True

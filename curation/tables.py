@@ -8,6 +8,7 @@ joined by `source_id` and `clip_id`. `docs/data.md` says the same in prose.
     sources/    one row for every input: what decoding found, ok or failed    (split)
     clips/      one row for every scene, piece of a scene, or transition      (split)
     scores/     one row for every clip, a column for every measure            (score)
+    answers/    one row for every answer of a model, so that it is paid once  (caption)
     captions/   one row for every clip that passed the rules so far           (caption)
     selection   one row for every clip: kept, or dropped and why              (select)
     cuts/       one row for every kept clip that could be cut; goes away when
@@ -126,12 +127,64 @@ CLIPS = pa.schema(
 )
 
 _CAPTION_FIELDS = [
-    column("caption", pa.string(), "What the clip shows.", null=True),
+    column("caption", pa.string(), "What the clip shows: the first style's caption, cleaned.", null=True),
     column("caption_words", pa.int32(), "Words in the caption; 0 without one."),
     column("captioner", pa.string(), "Which captioner answered.", null=True),
+    column("caption_model", pa.string(), "The model that answered, where one did.", null=True),
+    column("caption_prompt", pa.string(), "The first 16 hex digits of the prompt's sha256, where one was.", null=True),
+    column(
+        "caption_flags",
+        pa.list_(pa.string()),
+        "What is wrong with the caption: refusal, truncated, repeats, language.",
+        null=True,
+    ),
+    column(
+        "captions",
+        pa.list_(
+            pa.struct(
+                [
+                    pa.field("style", pa.string(), nullable=False),
+                    pa.field("text", pa.string(), nullable=False),
+                    pa.field("words", pa.int32(), nullable=False),
+                    pa.field("captioner", pa.string(), nullable=False),
+                    pa.field("model", pa.string()),
+                    pa.field("prompt", pa.string()),
+                    pa.field("flags", pa.list_(pa.string()), nullable=False),
+                    pa.field("raw", pa.string()),
+                ]
+            )
+        ),
+        "Every style's caption in the recipe's order; raw is the answer as it came, where cleaning took words off.",
+        null=True,
+    ),
 ]
 
-CAPTIONS = pa.schema([column("clip_id", pa.string(), "The clip that this caption belongs to."), *_CAPTION_FIELDS])
+OF_CAPTION = tuple(field.name for field in _CAPTION_FIELDS)
+"""What a sample says of its caption."""
+
+CAPTIONS = pa.schema(
+    [
+        column("clip_id", pa.string(), "The clip that this caption belongs to."),
+        *_CAPTION_FIELDS,
+        column("caption_error", pa.string(), "Why a captioner gave none.", null=True),
+    ]
+)
+
+ANSWERS = pa.schema(
+    [
+        column("key", pa.binary(16), "sha256 over clip, pictures, model, prompt and sampling, its first half."),
+        column("clip_id", pa.string(), "The clip that was asked about."),
+        column("captioner", pa.string(), "Which captioner answered."),
+        column("model", pa.string(), "Which model answered."),
+        column("prompt", pa.string(), "The first 16 hex digits of the prompt's sha256."),
+        column("text", pa.string(), "The answer, as it came."),
+        column("truncated", pa.bool_(), "Whether it ends at the limit of tokens."),
+        column("refused", pa.bool_(), "Whether the server said that the model declined."),
+        column("tokens_in", pa.int64(), "Of prompt and pictures, as the server counts them.", "tokens"),
+        column("tokens_out", pa.int64(), "Of the answer.", "tokens"),
+        column("dollars", pa.float64(), "By the recipe's prices.", "dollars"),
+    ]
+)
 
 SELECTION = pa.schema(
     [

@@ -6,6 +6,7 @@ import errno
 import importlib
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ class Done:
 
 # Workers keep their phases, so that weights are loaded once a worker and not once a unit.
 _ready: dict[tuple[str, str], Phase] = {}
+_setting_up = threading.Lock()
+# CPU seconds of this process when a unit last ended: units that run at the same time share what is spent.
+_told_cpu_s = 0.0
 
 
 def perform(name: str, recipe_json: str, root: str, unit: Unit, again: bool = False) -> Done:
@@ -87,7 +91,7 @@ def perform(name: str, recipe_json: str, root: str, unit: Unit, again: bool = Fa
         footer: dict[str, Any] = {"phase": name, "fingerprint": unit.fingerprint, **output.notes}
         for table in phase.writes:
             parts.commit(out, table, unit.number, output.tables[table], phase.schema(table), footer)
-    return Done(unit.number, output.counts, time.monotonic() - wall, _cpu_s() - cpu, _peak_mb())
+    return Done(unit.number, output.counts, time.monotonic() - wall, _cpu_since(cpu), _peak_mb())
 
 
 def _committed(out: Place, phase: Phase, unit: Unit) -> bool:
@@ -99,12 +103,22 @@ def _committed(out: Place, phase: Phase, unit: Unit) -> bool:
 
 def _phase(name: str, recipe_json: str) -> Phase:
     key = (name, recipe_json)
-    if key not in _ready:
-        phase = PHASES[name](Recipe.model_validate_json(recipe_json))
-        phase.setup()
-        _ready.clear()
-        _ready[key] = phase
-    return _ready[key]
+    with _setting_up:
+        if key not in _ready:
+            phase = PHASES[name](Recipe.model_validate_json(recipe_json))
+            phase.setup()
+            _ready.clear()
+            _ready[key] = phase
+        return _ready[key]
+
+
+def _cpu_since(start: float) -> float:
+    global _told_cpu_s
+    with _setting_up:
+        now = _cpu_s()
+        spent = now - max(start, _told_cpu_s)
+        _told_cpu_s = now
+    return spent
 
 
 def _cpu_s() -> float:

@@ -15,7 +15,8 @@ def test_every_field_of_every_table_is_documented_with_its_unit() -> None:
     text = (ROOT / "docs" / "data.md").read_text()
     every = ["technical={}", "text_overlay={}", "categories={}", "aesthetic={head: h.pth}"]
     scores = measures(recipe.load(str(ROOT), [f"score.{setting}" for setting in every]))
-    schemas = [tables.INPUTS, tables.SOURCES, tables.CLIPS, tables.CAPTIONS, tables.SELECTION, tables.SAMPLES, scores]
+    schemas = [tables.INPUTS, tables.SOURCES, tables.CLIPS, scores, tables.ANSWERS, tables.CAPTIONS]
+    schemas += [tables.SELECTION, tables.SAMPLES]
     for schema in schemas:
         for field in schema:
             unit, doc = field.metadata[b"unit"].decode(), field.metadata[b"doc"].decode()

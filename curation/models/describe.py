@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
-from curation.models.captioners import Captioner, Shown
+from curation.models.captioners import Answer, Captioner, Shown
+from curation.recipe import Style
 
 # Hue names by their upper end on OpenCV's scale of 0 to 180 (two degrees a step).
 _HUES = (
@@ -38,8 +39,8 @@ class Describer(Captioner):
 
     name = "describe"
 
-    def caption(self, clips: Sequence[Shown]) -> Mapping[str, str]:
-        return {clip.clip_id: describe(clip) for clip in clips if clip.pictures}
+    def caption(self, clips: Sequence[Shown], style: Style) -> Iterator[tuple[str, Answer]]:
+        return ((clip.clip_id, Answer(describe(clip))) for clip in clips if clip.jpegs)
 
 
 def describe(clip: Shown) -> str:

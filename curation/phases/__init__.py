@@ -30,6 +30,8 @@ class Needs:
     cpus: float = 1
     gpus: float = 0
     memory_mb: int = 1024
+    together: int = 0
+    """For work that waits for a server: so many given rows are worked on at once, by one process for all units."""
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
+from curation.models.pictures import decoded
 from curation.tables import Row
 
 
 def pictures(row: Row) -> list[np.ndarray]:
     """Each (H, W, 3) uint8 RGB, in time order."""
-    return [_decoded(jpeg) for jpeg in row["thumbnails"]]
+    return [decoded(jpeg) for jpeg in row["thumbnails"]]
 
 
 class Lazy(Sequence[np.ndarray]):
@@ -31,12 +31,5 @@ class Lazy(Sequence[np.ndarray]):
             return [self[number] for number in range(*place.indices(len(self)))]
         picture = self._pictures[place]
         if picture is None:
-            picture = self._pictures[place] = _decoded(self._jpegs[place])
+            picture = self._pictures[place] = decoded(self._jpegs[place])
         return picture
-
-
-def _decoded(jpeg: bytes) -> np.ndarray:
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError("a thumbnail is not a picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

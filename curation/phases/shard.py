@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 # the part of the clips, and so of the cuts, that the clip is in.
 _GIVEN = (
     *("part", "clip_id", "source_id", "uri", "licence", "category", "start_pts", "end_pts", "time_base"),
-    *("caption", "caption_words", "captioner"),
+    *tables.OF_CAPTION,
 )
 
 

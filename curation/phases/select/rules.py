@@ -14,9 +14,10 @@ from curation.errors import UserError
 from curation.phases.select.percentiles import Bools, Floats, Ints, percentile, percentiles
 from curation.phases.select.reasons import Verdict
 from curation.recipe import Bound, Rule
+from curation.tables import CAPTIONS
 
 # Columns that exist only once a clip is captioned; rules on them see only clips that pass the others.
-OF_CAPTION = ("caption", "caption_words", "captioner")
+OF_CAPTION = tuple(name for name in CAPTIONS.names if name != "clip_id")
 
 _MISSING, _UNDER, _OVER = range(3)
 
