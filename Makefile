@@ -1,5 +1,6 @@
 # make demo   the whole way on footage that the project makes itself (or FOOTAGE=dir)
 # make test   the tests        make lint   ruff and mypy        make bench   the measurements
+# make campaign   what takes minutes: kills in every phase, and a run as a job of a Ray cluster
 # All of them install what they need into .venv; python3 (3.10 to 3.13) and make are all that must be there.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOOTAGE ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench campaign clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/python -m demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
@@ -26,14 +27,24 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.scene_accuracy
 	$(BIN)/python -m benchmarks.score_speed
 
+campaign: $(VENV)/.installed-dev $(VENV)-cluster/.installed
+	$(BIN)/python -m benchmarks.chaos --kills 8 --films 5
+	$(VENV)-cluster/bin/python -m benchmarks.submit_job
+
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) $(VENV)-cluster demo-out
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 	    || { echo "Reelmill needs Python 3.10 to 3.13; give one with: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV) \
 	    || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+# Ray's job server brings many packages, which nothing else should come to need.
+$(VENV)-cluster/.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-cluster
+	$(VENV)-cluster/bin/pip install --quiet --constraint constraints.txt --editable '.[cluster]'
+	touch $@
 
 $(VENV)/.installed-train: setup.cfg constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]'

@@ -70,6 +70,7 @@ class Run:
         self._update = update
         self._retried = {"split", "caption"} if retry_failed else set()
         self._worked = False
+        self._seen_done: set[str] = set()
         self._cpu_s = self._peak_mb = 0.0
         self.recipe_hash = fingerprint(validate.resolved(recipe))
 
@@ -165,27 +166,27 @@ class Run:
         self._units("split", self._plan.split_units())
 
     def _score(self) -> None:
-        self._complete("split", self._plan.split_units())
+        self._complete("split", self._plan.split_units)
         if self._address is None and self._pending("score", self._plan.score_units()):
             fetch(self.recipe.score)
         self._units("score", self._plan.score_units())
 
     def _select(self) -> None:
         """With the captions where they are complete, without them before."""
-        self._complete("split", self._plan.split_units())
-        self._complete("score", self._plan.score_units())
+        self._complete("split", self._plan.split_units)
+        self._complete("score", self._plan.score_units)
         self._decide(captioned=not self._pending("caption", self._plan.caption_units()))
 
     def _caption(self) -> None:
-        self._complete("split", self._plan.split_units())
-        self._complete("score", self._plan.score_units())
+        self._complete("split", self._plan.split_units)
+        self._complete("score", self._plan.score_units)
         self._units("caption", self._plan.caption_units())
         self._decide(captioned=True)
 
     def _shard(self) -> None:
-        self._complete("split", self._plan.split_units())
-        self._complete("score", self._plan.score_units())
-        self._complete("caption", self._plan.caption_units())
+        self._complete("split", self._plan.split_units)
+        self._complete("score", self._plan.score_units)
+        self._complete("caption", self._plan.caption_units)
         self._decide(captioned=True)
         units = self._plan.shard_units()
         if pending := self._pending("shard", units):
@@ -201,7 +202,7 @@ class Run:
     def _report(self) -> None:
         if not self.out.exists("ledger.json"):
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
-        self._complete("shard", self._plan.shard_units())
+        self._complete("shard", self._plan.shard_units)
         made_of = fingerprint(
             report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash
         )
@@ -228,8 +229,11 @@ class Run:
         needs = PHASES[phase](self.recipe).takes()
         return needs if not needs.gpus or self._engine.gpus() >= needs.gpus else replace(needs, gpus=0)
 
-    def _complete(self, phase: str, units: list[Unit]) -> None:
-        """Raise a `UserError` if an earlier phase still has work to do."""
+    def _complete(self, phase: str, planned: Callable[[], list[Unit]]) -> None:
+        """Raise a `UserError` if an earlier phase still has work to do. What this run saw done is not looked at."""
+        if phase in self._seen_done:
+            return
+        units = planned()
         if pending := self._pending(phase, units):
             raise UserError(
                 f"{len(pending)} of {len(units)} units of {phase} are not done; run `reelmill {phase}` first"
@@ -239,6 +243,7 @@ class Run:
         """Do the units of a phase that are not done yet."""
         pending = self._pending(phase, units)
         self._retried.discard(phase)  # once is enough
+        self._seen_done.add(phase)
         if not pending:
             return
         self._worked = True
