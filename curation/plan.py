@@ -123,11 +123,15 @@ class Plan:
             assert chosen.balance is not None
             return select.balanced(clips, chosen.balance, keep_by, rows)
 
+        def flags(rows: Bools) -> list[Verdict]:
+            return select.flagged(clips, chosen.caption_flags, chosen.max_same_caption, rows)
+
         selection, _ = select.decide(
             clips,
             chosen.every_rule,
             captioned=captioned,
             search=search if chosen.duplicates else None,
+            flags=flags if chosen.caption_flags else None,
             limit=limit if chosen.balance else None,
         )
         return selection.replace_schema_metadata({_LOOKED_AT: looked_at[0]} if looked_at else None)

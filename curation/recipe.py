@@ -220,6 +220,9 @@ class Balance(Config):
         return self
 
 
+CaptionFlag = Literal["refusal", "truncated", "repeats", "language", "common"]
+
+
 class Select(Config):
     """Which clips are kept. What no trainer wants is dropped first, also where the rules are one's own."""
 
@@ -235,6 +238,10 @@ class Select(Config):
         Rule(field="height", min=240),
     ]
     """All must hold. Rules on captions come last: only clips that pass the others are captioned."""
+    caption_flags: list[CaptionFlag] = ["refusal", "repeats"]
+    """Clips whose caption has one of these flags are dropped, after the rules."""
+    max_same_caption: int = Field(100, ge=1)
+    """A caption on more clips than this is common; the caption of a source counts once."""
     duplicates: Duplicates | None = None
     """Of clips that are nearly the same, keep the best; by default all stay."""
     balance: Balance | None = None

@@ -69,6 +69,9 @@ def what_if(out: str, asked: str, recipe: Recipe | None = None) -> list[Sweep]:
         assert chosen.balance is not None
         return select.balanced(clips, chosen.balance, keep_by, rows)
 
+    def flags(rows: Bools) -> list[Verdict]:
+        return select.flagged(clips, chosen.caption_flags, chosen.max_same_caption, rows)
+
     wanted: list[End] = [end] if end in ("min", "max") else ends(chosen.every_rule, field)  # type: ignore[list-item]
     return [
         sweep(
@@ -79,6 +82,7 @@ def what_if(out: str, asked: str, recipe: Recipe | None = None) -> list[Sweep]:
             values,
             captioned=bool(parts.units(place, "captions")),
             search=search,
+            flags=flags if chosen.caption_flags else None,
             limit=limit if chosen.balance else None,
         )
         for one in wanted

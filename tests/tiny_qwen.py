@@ -42,10 +42,16 @@ def qwen2_vl(folder: Path, *, template: bool = True) -> Path:
     )
     config = transformers.Qwen2VLConfig(
         text_config={
-            "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "num_key_value_heads": 2, "eos_token_id": ids["<|endoftext|>"],
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "eos_token_id": ids["<|endoftext|>"],
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
-            "bos_token_id": None, "pad_token_id": ids["<|endoftext|>"],
+            "bos_token_id": None,
+            "pad_token_id": ids["<|endoftext|>"],
         },
         vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2},
         image_token_id=ids["<|image_pad|>"],

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from curation.phases.select import duplicates, rules
+from curation.phases.select import captions, duplicates, rules
 from curation.phases.select.balance import balanced
+from curation.phases.select.captions import flagged
 from curation.phases.select.decide import DUPLICATE, decide
 from curation.phases.select.order import kept_by
 from curation.phases.select.rules import OF_CAPTION, Resolved
 from curation.recipe import Select
 
-__all__ = ["DUPLICATE", "OF_CAPTION", "Resolved", "balanced", "check", "columns", "decide", "duplicates", "kept_by"]
+__all__ = [
+    "DUPLICATE",
+    "OF_CAPTION",
+    "Resolved",
+    "balanced",
+    "check",
+    "columns",
+    "decide",
+    "duplicates",
+    "flagged",
+    "kept_by",
+]
 
 
 def check(select: Select, known: pa.Schema) -> None:
@@ -30,6 +42,8 @@ def check(select: Select, known: pa.Schema) -> None:
 def columns(select: Select, known: pa.Schema) -> list[str]:
     """The columns that the decisions look at, but for those that near-duplicates are searched by."""
     names = rules.columns(select.every_rule)
+    if select.caption_flags:
+        names += captions.COLUMNS
     if select.balance is not None:
         names += [select.balance.by, *kept_by(select, known)]
     return list(dict.fromkeys(names))

@@ -18,6 +18,8 @@ DUPLICATE = "duplicate"
 
 Search = Callable[[Bools], Ints]
 """From the clips that take part to the row of the better clip that each repeats, -1 for none."""
+Flags = Callable[[Bools], list[Verdict]]
+"""From the clips that were captioned to what is said against their captions."""
 Limit = Callable[[Bools], Verdict]
 """From the clips that are left to those that are too many."""
 
@@ -41,6 +43,7 @@ def judge(
     *,
     captioned: bool,
     search: Search | None = None,
+    flags: Flags | None = None,
     limit: Limit | None = None,
 ) -> Judged:
     """See `decide`, which makes a table of it."""
@@ -63,6 +66,8 @@ def judge(
     captionable = passed(verdicts, count)
     if captioned:
         ask(True, captionable)
+        if flags is not None:
+            verdicts += flags(captionable)
         if limit is not None:
             verdicts.append(limit(passed(verdicts, count)))
     return Judged(verdicts, resolved, repeats, captionable, passed(verdicts, count))
@@ -74,23 +79,26 @@ def decide(
     *,
     captioned: bool,
     search: Search | None = None,
+    flags: Flags | None = None,
     limit: Limit | None = None,
 ) -> tuple[pa.Table, list[Resolved]]:
     """The selection of a table of clips, and the numbers that were used.
 
-    First the rules that need no caption, then near-duplicates among what is left, then the rules on captions,
-    then balance. So near-duplicates are not captioned, and no clip is dropped for one that these rules drop.
+    First the rules that need no caption, then near-duplicates among what is left, then the rules on captions
+    and their flags, then balance. So near-duplicates are not captioned, and no clip is dropped for one that these
+    rules drop.
 
     Args:
         clips: `clip_id` and every column that the rules name, one row a clip.
         captioned: whether captions are there; without them rules on captions, and balance, are left out.
         search: finds near-duplicates.
+        flags: finds captions that are none.
         limit: balances groups.
 
     A percentile is taken over all clips that have a value in that column, for captions over the
     clips that were captioned.
     """
-    judged = judge(clips, rules, captioned=captioned, search=search, limit=limit)
+    judged = judge(clips, rules, captioned=captioned, search=search, flags=flags, limit=limit)
     reasons = listed(judged.verdicts, clips.num_rows)
     better = clips["clip_id"].take(pa.array(judged.repeats, mask=judged.repeats < 0))
     columns = [clips["clip_id"], pa.array(judged.kept), reasons, better]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import UserError
-from curation.phases.select.decide import Limit, Search, judge
+from curation.phases.select.decide import Flags, Limit, Search, judge
 from curation.phases.select.rules import checked, is_number
 from curation.recipe import Bound, Rule
 
@@ -55,6 +55,7 @@ def sweep(
     *,
     captioned: bool,
     search: Search | None = None,
+    flags: Flags | None = None,
     limit: Limit | None = None,
 ) -> Sweep:
     """What the rules keep for each value of one bound of the first rule that has it, or of a new rule.
@@ -62,7 +63,7 @@ def sweep(
     Args:
         clips: `clip_id`, `duration_s`, the field and all columns that the rules name.
         values: numbers or percentiles; by default percentiles from p0 to p100.
-        captioned, search, limit: as for `decide`.
+        captioned, search, flags, limit: as for `decide`.
 
     Raises:
         UserError: the column is not there, or holds no numbers.
@@ -78,7 +79,7 @@ def sweep(
     for bound in dict.fromkeys([*(_USUAL if values is None else values), now]):
         moved = _moved(rule, end, bound, new=place is None)
         swept = [*rules, *moved] if place is None else [*rules[:place], *moved, *rules[place + 1 :]]
-        judged = judge(clips, swept, captioned=captioned, search=search, limit=limit)
+        judged = judge(clips, swept, captioned=captioned, search=search, flags=flags, limit=limit)
         of_groups = bool(moved) and moved[0].by is not None and isinstance(bound, str)
         found = next((one for one in judged.resolved if moved and one.rule is moved[0]), None)
         value = None if found is None or of_groups else (found.least if end == "min" else found.greatest)
