@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.split_speed
 	$(BIN)/python -m benchmarks.scene_accuracy
 	$(BIN)/python -m benchmarks.score_speed
+	$(BIN)/python -m benchmarks.captioner
 
 campaign: $(VENV)/.installed-dev $(VENV)-cluster/.installed
 	$(BIN)/python -m benchmarks.chaos --kills 8 --films 5
