@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curation import parts
-from curation.errors import StoreError
+from curation import generations
+from curation.errors import StoreError, UserError
 from curation.phases import Unit
 from curation.store import Place
 from curation.tables import Row
@@ -49,13 +49,15 @@ class Checked:
 def check(root: str, quick: Quick | None, unit: Unit, again: bool = False) -> Checked:
     """Check the shard of this number; `unit.given` is its row in the manifest."""
     assert unit.given is not None
-    return Checked(unit.number, _shard(Place(root), unit.number, unit.given.to_pylist()[0], quick))
+    return Checked(unit.number, _shard(Place(root), unit.given.to_pylist()[0], quick))
 
 
-def _shard(out: Place, number: int, shard: Row, quick: Quick | None) -> list[str]:
+def _shard(out: Place, shard: Row, quick: Quick | None) -> list[str]:
     name = shard["tar"]
-    if shard["tar"] != parts.path("shards", number, ".tar") or shard["index"] != parts.path("shards", number):
-        return [f"{name}: the manifest names it in the wrong place"]
+    try:
+        generations.shard_number(shard)
+    except UserError as error:
+        return [str(error)]
     try:
         index_bytes = out.read(shard["index"])
         if hashlib.sha256(index_bytes).hexdigest() != shard["index_sha256"]:

@@ -148,6 +148,27 @@ def verify(
 
 
 @app.command()
+def prune(
+    out: Annotated[str, typer.Argument(help="An output of `reelmill curate`.")],
+    keep: Annotated[int, typer.Option(help="How many generations stay, the newest ones.", min=1)] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove old generations, and the shards that only they name. A training on one of them would break off."""
+    from curation import generations
+    from curation.store import Place
+
+    place = Place(out)
+    generations.read(place)
+    with place.claimed():
+        files = generations.prunable(place, keep)
+        for file in files:
+            print(file)
+            if not dry_run:
+                place.remove(file)
+    print(f"{out}: {len(files)} files {'would be ' if dry_run else ''}removed")
+
+
+@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A training recipe (.yaml).")],
     set_: Set = None,

@@ -8,12 +8,18 @@ samples  = what manifest.json says
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from curation import parts
+import pyarrow as pa
+
+from curation import generations, parts
+from curation.generations import MANIFEST, Manifest
 from curation.store import Place
+
+_THREADS = 8
 
 
 def balance(out: Place) -> dict[str, Any]:
@@ -22,14 +28,13 @@ def balance(out: Place) -> dict[str, Any]:
     sources = parts.read(out, "sources", ["source_id", "status", "error", "warning", "clips", "duration_s", "bytes"])
     clips = parts.read(out, "clips", ["clip_id", "source_id", "duration_s"])
     selection = out.table("selection.parquet")
-    manifest = json.loads(out.text("manifest.json"))
+    manifest = generations.read(out)
     failed_cuts: list[dict[str, str]] = []
-    samples: list[str] = []
+    samples = 0
     seconds = 0.0
-    for unit in range(len(manifest["shards"])):
-        failed_cuts.extend(parts.footer(out, "shards", unit).get("failed", []))
-        table = out.table(parts.path("shards", unit), ["clip_id", "duration_s"])
-        samples.extend(table["clip_id"].to_pylist())
+    for _, table, failed in _indexes(out, manifest, ["duration_s"]):
+        failed_cuts.extend(failed)
+        samples += table.num_rows
         seconds += sum(table["duration_s"].to_pylist())
     reasons = selection["drop_reasons"].to_pylist()
     kept = selection["kept"].to_pylist()
@@ -55,7 +60,7 @@ def balance(out: Place) -> dict[str, Any]:
             "dropped_by_any_reason": _counted(reason for why in reasons for reason in why),
         },
         "samples": {
-            "in shards": len(samples),
+            "in shards": samples,
             "hours": _hours([seconds]),
             "failed": len(failed_cuts),
             "failed_by_reason": _counted(_first_clause(row["reason"]) for row in failed_cuts),
@@ -73,8 +78,10 @@ def discrepancies(out: Place) -> list[str]:
     clips = parts.read(out, "clips", ["clip_id", "source_id"]).to_pylist()
     scored = parts.read(out, "scores", ["clip_id"])["clip_id"].to_pylist()
     selection = out.table("selection.parquet").to_pylist()
-    manifest = json.loads(out.text("manifest.json"))
+    manifest = generations.read(out)
 
+    if (there := generations.numbers(out)) and out.read(MANIFEST) != out.read(generations.path(there[-1])):
+        wrong.append(f"{MANIFEST} is not the newest generation, {generations.path(there[-1])}")
     wrong += _same("inputs", inputs, "sources", [row["source_id"] for row in sources])
     for row in sources:
         if (row["status"] == "failed") != bool(row["error"]):
@@ -91,14 +98,12 @@ def discrepancies(out: Place) -> list[str]:
             state = "kept" if row["kept"] else "dropped"
             wrong.append(f"clip {row['clip_id']} is {state} with the reasons {row['drop_reasons']}")
     ended: list[str] = []
-    for unit, shard in enumerate(manifest["shards"]):
-        samples = out.table(parts.path("shards", unit), ["clip_id"])["clip_id"].to_pylist()
-        if len(samples) != shard["samples"]:
-            wrong.append(f"{shard['tar']}: the manifest says {shard['samples']} samples, the index {len(samples)}")
-        ended += samples + [row["clip_id"] for row in parts.footer(out, "shards", unit).get("failed", [])]
-    named, there = len(manifest["shards"]), len(parts.units(out, "shards"))
-    if named != there:
-        wrong.append(f"the manifest names {named} shards, shards/ has {there}")
+    for shard, table, failed in _indexes(out, manifest, ["clip_id"]):
+        if table.num_rows != shard["samples"]:
+            wrong.append(f"{shard['tar']}: the manifest says {shard['samples']} samples, the index {table.num_rows}")
+        ended += table["clip_id"].to_pylist() + [row["clip_id"] for row in failed]
+    if strange := generations.unnamed(out):
+        wrong.append(f"{len(strange)} files of shards/ are in no generation, first {strange[0]}")
     wrong += _same("kept clips", [row["clip_id"] for row in selection if row["kept"]], "samples and failed cuts", ended)
     if sum(shard["samples"] for shard in manifest["shards"]) != manifest["samples"]:
         wrong.append("the manifest's samples are not the sum of its shards'")
@@ -127,6 +132,22 @@ def funnel(sums: dict[str, Any]) -> list[tuple[str, int, str]]:
         lines.append(("  not cut", samples["failed"], ""))
         lines.extend((f"    {reason}", count, "") for reason, count in samples["failed_by_reason"].items())
     return lines
+
+
+def failed_cuts(out: Place, manifest: Manifest) -> list[dict[str, str]]:
+    """The kept clips of a generation that could not be cut: `clip_id` and `reason`."""
+    return [row for _, _, failed in _indexes(out, manifest, ["clip_id"]) for row in failed]
+
+
+def _indexes(out: Place, manifest: Manifest, columns: list[str]) -> Iterator[tuple[Manifest, pa.Table, list[Any]]]:
+    """What the manifest says of each shard, these columns of its index, and its clips that could not be cut."""
+
+    def read(shard: Manifest) -> tuple[Manifest, pa.Table, list[Any]]:
+        table = out.table(parts.path("shards", generations.shard_number(shard)), columns)
+        return shard, table, parts.said(table.schema).get("failed", [])
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(read, manifest["shards"])
 
 
 def _same(left_name: str, left: list[str], right_name: str, right: list[str]) -> list[str]:

@@ -44,9 +44,22 @@ def commit(out: Place, table: str, unit: int, rows: Iterable[Row], schema: pa.Sc
 
 def footer(out: Place, table: str, unit: int) -> dict[str, Any]:
     """What made a part; empty if something else wrote the file."""
-    metadata = out.schema(path(table, unit)).metadata or {}
-    value = json.loads(metadata.get(_FOOTER, b"{}"))
+    return said(out.schema(path(table, unit)))
+
+
+def said(schema: pa.Schema) -> dict[str, Any]:
+    """The footer of a part, from the schema that it was read with."""
+    value = json.loads((schema.metadata or {}).get(_FOOTER, b"{}"))
     return value if isinstance(value, dict) else {}
+
+
+def revoke(out: Place, table: str, unit: int, fingerprint: str) -> None:
+    """Remove a part that something else made, before the files that it vouches for are changed.
+
+    Otherwise a run that is killed in between would leave a part that vouches for another one's files.
+    """
+    if out.exists(path(table, unit)) and footer(out, table, unit).get("fingerprint") != fingerprint:
+        out.remove(path(table, unit))
 
 
 def footers(out: Place, table: str) -> dict[int, dict[str, Any]]:
@@ -77,6 +90,20 @@ def read(out: Place, table: str, columns: Sequence[str] | None = None, *, number
             for unit, part in zip(numbers, parts)
         ]
     return pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
+
+
+def digest(table: pa.Table) -> str:
+    """A hash of the rows. Unlike that of a file it is the same whatever library wrote them."""
+    found = hashlib.sha256()
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        found.update(f"{field.name}\0{field.type}\0".encode())
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+            found.update(pc.is_valid(column).to_numpy(zero_copy_only=False).tobytes())
+            found.update(pc.fill_null(column, 0).to_numpy(zero_copy_only=False).tobytes())
+        else:
+            found.update(json.dumps(column.to_pylist(), separators=(",", ":")).encode())
+    return found.hexdigest()
 
 
 def joined(left: pa.Table, right: pa.Table, key: str = "clip_id") -> pa.Table:

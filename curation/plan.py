@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import parts
+from curation import generations, parts, tables, versions
 from curation.errors import UserError
 from curation.phases import Unit, cut, ingest, select, shard
 from curation.phases.score import measures, travelling
@@ -28,6 +29,7 @@ from curation.work import PHASES
 
 SELECTION = "selection.parquet"
 _LOOKED_AT = b"looked_at"  # in the selection: what its near-duplicates were found among
+_THREADS = 8
 
 
 class Plan:
@@ -62,15 +64,60 @@ class Plan:
         return units
 
     def shard_units(self) -> list[Unit]:
-        """The kept clips, shuffled and divided, with all that a sample says of them."""
-        kept = self.kept(shard.given([field.name for field in travelling(self.recipe)]))
-        shards = shard.planned(kept, self.recipe.shard.samples, self.recipe.shard.seed)
-        return [self._unit("shard", number, given.to_pylist(), given) for number, given in enumerate(shards)]
+        """The shards of the newest generation that still hold what they should, and new ones of all other kept clips.
 
-    def cut_units(self, shards: list[Unit]) -> list[Unit]:
-        """The kept clips of every part that a pending shard takes something from."""
-        parts_needed = {part for unit in shards if unit.given for part in unit.given["part"].to_pylist()}
+        Each is given all that a sample says of its clips. Doing this again after the new ones were published gives the
+        same units, so that it does not matter when a run was killed.
+        """
+        columns = shard.given(travelling(self.recipe))
+        kept = self.kept(list(columns.values())).rename_columns(list(columns))
+        kept = shard.shuffled(kept, self.recipe.shard.seed)
+        published = generations.newest(self.out)
+        units, rest = self._taken_over(kept, published)
+        first = generations.next_shard(published)
+        return units + [self._shard(first + n, given) for n, given in enumerate(shard.dealt(rest, self.recipe.shard))]
+
+    def _taken_over(self, kept: pa.Table, published: generations.Manifest | None) -> tuple[list[Unit], pa.Table]:
+        """The published shards that hold kept clips alone and say of them what is said now; and all other clips."""
+        there = set(parts.units(self.out, "shards"))
+        entries = published["shards"] if published else []
+        shards = {generations.shard_number(entry): entry.get("made_of") for entry in entries}
+        numbers = [number for number, made_of in shards.items() if made_of and number in there]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            held = list(pool.map(lambda number: shard.holding(self.out, number), numbers))
+        ids = pa.array([clip_id for clips in held for clip_id in clips], pa.string())
+        of = np.repeat(np.arange(len(held)), [len(clips) for clips in held])
+        at = pc.fill_null(pc.index_in(kept["clip_id"], value_set=ids), -1).to_numpy()
+        which = np.where(at < 0, -1, of[at]) if len(of) else at
+        order = np.argsort(which, kind="stable")
+        ends = np.searchsorted(which[order], np.arange(len(held) + 1))
+        units, left = [], which < 0
+        for place, number in enumerate(numbers):
+            rows = order[ends[place] : ends[place + 1]]
+            unit = self._shard(number, kept.take(pa.array(rows)))
+            if len(rows) == len(held[place]) and unit.fingerprint == shards[number]:
+                units.append(unit)
+            else:
+                left[rows] = True
+        return units, kept.filter(pa.array(left))
+
+    def _shard(self, number: int, given: pa.Table) -> Unit:
+        # Where the clips are stored is nothing that a shard says.
+        return self._unit("shard", number, parts.digest(given.drop_columns(["part"])), given.combine_chunks())
+
+    def cut_units(self, shards: list[Unit], pending: list[Unit]) -> list[Unit]:
+        """The clips of new shards, by parts; of every part that a pending shard takes something from.
+
+        Clips of new shards that are done already stay with their part, so that a run that goes on finds its cuts again.
+        """
+        published = generations.newest(self.out)
+        old = {generations.shard_number(entry) for entry in published["shards"]} if published else set()
+        redone = {unit.number for unit in pending}
+        new = [unit.given for unit in shards if unit.given and (unit.number in redone or unit.number not in old)]
+        wanted = pa.concat_tables(given.select(["clip_id"]) for given in new)["clip_id"]
+        parts_needed = {part for unit in pending if unit.given for part in unit.given["part"].to_pylist()}
         kept = self.kept(["part", *cut.GIVEN])
+        kept = kept.filter(pc.is_in(kept["clip_id"], value_set=wanted.combine_chunks()))
         units = []
         for part in sorted(parts_needed):
             given = kept.filter(pc.field("part") == part).combine_chunks()
@@ -95,7 +142,7 @@ class Plan:
 
     def kept(self, columns: list[str]) -> pa.Table:
         """These columns of the kept clips and their sources, in the order of the clips."""
-        of_source = [name for name in ("uri", "licence", "category", "mended") if name in columns]
+        of_source = [name for name in (*tables.OF_SOURCE, "mended") if name in columns]
         kept = self.out.table(SELECTION).filter(pc.field("kept")).select(["clip_id"])
         clips = parts.joined(kept, self.clips([name for name in columns if name not in of_source]))
         sources = parts.read(self.out, "sources", ["source_id", *of_source])
@@ -162,4 +209,4 @@ class Plan:
     def _unit(self, phase: str, number: int, inputs: Any, given: pa.Table | None = None) -> Unit:
         kind = PHASES[phase]
         settings = kind(self.recipe).settings()
-        return Unit(number, fingerprint(phase, kind.version, settings, inputs), given)
+        return Unit(number, fingerprint(phase, kind.version, settings, inputs), given, versions.tools())

@@ -389,6 +389,29 @@ class Resampled(Config):
     """1 is mono, 2 is stereo."""
 
 
+Aspect = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}:[1-9]\d{0,4}$")]
+
+
+class Buckets(Config):
+    """Clips that are alike share shards. Every kept clip is in one bucket of each kind that is given here."""
+
+    aspect: list[Aspect] = []
+    """Aspect ratios such as 16:9; a clip is in the nearest one, by ratio."""
+    short_side: list[Annotated[int, Field(ge=1)]] = []
+    """Lower edges of the source's short side; what is below the first is a bucket too. Pixels."""
+    frames: list[Annotated[int, Field(ge=1)]] = []
+    """Lower edges of the number of frames."""
+    seconds: list[Annotated[float, Field(gt=0)]] = []
+    """Lower edges of the length. Seconds."""
+
+    @field_validator("short_side", "frames", "seconds")
+    @classmethod
+    def _rising(cls, edges: list[float]) -> list[float]:
+        if edges != sorted(set(edges)):
+            raise ValueError(f"must be a rising list of edges, not {edges}")
+        return edges
+
+
 class Shard(Config):
     """How kept clips are cut and packed."""
 
@@ -420,7 +443,9 @@ class Shard(Config):
     samples: int = Field(256, ge=1)
     """Samples in a shard."""
     seed: int = 0
-    """Of the global shuffle of clips over shards."""
+    """Of the global shuffle of clips over shards; another one deals all of them anew."""
+    buckets: Buckets = Buckets()
+    """See `Buckets`; by default a shard holds clips of every shape."""
     timeout_s: float = Field(600.0, gt=0)
     """A clip whose cutting takes longer fails. Seconds of wall time."""
 

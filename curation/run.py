@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 from rich.console import Console
 
-from curation import ledger, parts, validate
+from curation import generations, ledger, parts, validate
 from curation.engine import Engine
 from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
@@ -90,7 +90,7 @@ class Run:
             "report": self._report,
         }
         started = time.monotonic()
-        self._check()
+        self._check(phases)
         with self.out.claimed():
             self._begin()
             self._do([steps[name] for name in phases], started)
@@ -118,29 +118,36 @@ class Run:
         """CPU seconds of all units of this run, and the largest memory of one worker in MiB."""
         return self._cpu_s, self._peak_mb
 
-    def _check(self) -> None:
+    def _check(self, phases: Sequence[str]) -> None:
         """All that can be checked before the output is touched: sources, rules, cluster, whose output it is."""
         self._listed, self._passed_over = ingest.listing(self.recipe)
         select.check(self.recipe.select, self._plan.clip_schema())
         self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
-        self._wanted = wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
+        self._wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
         if found is None:
             self._engine.knock()
             if self._address is None:
                 fetch(self.recipe.score)
         if found is None and any(self.out.names("")):
             raise UserError(f"{self.out.url()} holds other files and no {_RECIPE}; give another --out")
-        if found is not None and found != wanted and not self._update:
+        if found is not None and not self._update and (differing := _difference(found, self.recipe)):
             raise UserError(
-                f"{self.out.url()} was made by another recipe ({_difference(found, self.recipe)}); "
+                f"{self.out.url()} was made by another recipe ({differing}); "
                 "give another --out, or --update to redo what the change touches"
             )
         committed = ingest.committed(self.out)
-        if committed and committed["fingerprint"] != fingerprint(self._listed) and not self._update:
-            raise UserError(
-                f"the sources are not those that {self.out.url()} was made from ({self._changed(self._listed)}); "
-                "give another --out, or --update to take them in"
-            )
+        self._grown = committed is not None and committed["fingerprint"] != ingest.fingerprint_of(self._listed)
+        if self._grown and not self._update:
+            new, gone, other = ingest.changes(self.out, self._listed)
+            told = f"{len(new)} new, {len(gone)} gone, {len(other)} changed"
+            told += f", first {min(new | gone | other)}" if new | gone | other else ""
+            if gone or other:
+                raise UserError(
+                    f"the sources are not those that {self.out.url()} was made from ({told}); "
+                    "give another --out, or --update to drop what is gone and decode again what changed"
+                )
+            if "ingest" not in phases:
+                raise UserError(f"the sources have grown ({told}); run `reelmill curate` to take them in")
 
     def _begin(self) -> None:
         """Say whose output this is, and clear away what killed writers left."""
@@ -149,14 +156,13 @@ class Run:
             self.out.commit(_RECIPE, self._wanted.encode())
         for table in ("", *_PARTS):
             self.out.sweep(table)
+        if committed := ingest.committed(self.out):
+            self._remove_stale(committed["units"])
 
     def _ingest(self) -> None:
-        committed = ingest.committed(self.out)
-        if committed and committed["fingerprint"] == fingerprint(self._listed):
+        if ingest.committed(self.out) and not self._grown:
             return
-        units = ingest.commit(self.out, self.recipe, self._listed)
-        for table in _BY_SOURCE:
-            self._remove_stale(table, units)
+        ingest.commit(self.out, self.recipe, self._listed)
         self._worked = True
         note = f", {self._passed_over} other files passed over" if self._passed_over else ""
         self._say(f"ingest   {len(self._listed)} sources listed{note}")
@@ -190,14 +196,30 @@ class Run:
         self._decide(captioned=True)
         units = self._plan.shard_units()
         if pending := self._pending("shard", units):
-            self._units("cut", self._plan.cut_units(pending))
+            self._units("cut", self._plan.cut_units(units, pending))
             self._units("shard", units)
-        manifest = shard.manifest(self.out, self.recipe.name, self.recipe_hash, len(units))
-        self._commit(shard.MANIFEST, json.dumps(manifest, indent=1).encode())
-        self._remove_stale("shards", len(units))
-        self._remove_stale("cuts", 0)
-        self.out.remove_empty("cuts")
+        self._publish(units)
         self._balance()
+
+    def _publish(self, units: list[Unit]) -> None:
+        """Make the shards a generation, and clear away what none names."""
+        before = generations.newest(self.out)
+        content = shard.manifest(self.out, self.recipe.name, self.recipe_hash, units, before)
+        manifest, new = generations.publish(self.out, content)
+        if new:
+            self._worked = True
+            known = {entry["sha256"] for entry in before["shards"]} if before else set()
+            kept = sum(entry["sha256"] in known for entry in manifest["shards"])
+            number, made = manifest["generation"], len(units) - kept
+            self._say(f"shard    generation {number}: {made} new shards" + (f", {kept} as before" if before else ""))
+            self._events.add("generation", generation=number, new=made, kept=kept)
+        for file in generations.unnamed(self.out):
+            self.out.remove(file)
+        for number in parts.units(self.out, "cuts"):
+            self.out.remove(parts.path("cuts", number))
+        for name in self.out.names("cuts", ".tar"):
+            self.out.remove(f"cuts/{name}")
+        self.out.remove_empty("cuts")
 
     def _report(self) -> None:
         if not self.out.exists("ledger.json"):
@@ -287,35 +309,28 @@ class Run:
         self._worked = True
         return True
 
-    def _remove_stale(self, table: str, units: int) -> None:
-        """Parts from this number on: of an earlier, larger plan, or no longer needed."""
-        for unit in parts.units(self.out, table):
-            if unit >= units:
-                self.out.remove(parts.path(table, unit))
-        for name in self.out.names(table, ".tar"):
-            if int(name.removesuffix(".tar")) >= units:
-                self.out.remove(f"{table}/{name}")
-
-    def _changed(self, listed: list[dict[str, Any]]) -> str:
-        """How the sources differ from those of the output."""
-        before = {row["source_id"]: row for row in parts.read(self.out, "inputs").to_pylist()}
-        now = {row["source_id"]: row for row in listed}
-        new, gone = now.keys() - before.keys(), before.keys() - now.keys()
-        other = {name for name in now.keys() & before.keys() if now[name] != before[name]}
-        told = f"{len(new)} new, {len(gone)} gone, {len(other)} changed"
-        return f"{told}, first {min(new | gone | other)}" if new | gone | other else "in another order"
+    def _remove_stale(self, units: int) -> None:
+        """Parts beyond the last unit: of a listing that was never complete."""
+        for table in _BY_SOURCE:
+            for unit in parts.units(self.out, table):
+                if unit >= units:
+                    self.out.remove(parts.path(table, unit))
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
 
 def _difference(found: str, recipe: Recipe) -> str:
-    """The first keys in which an output's recipe is not the wanted one."""
+    """The first keys in which an output's recipe is not the wanted one; of its sources only what they are matters."""
     import yaml
 
     before = _flat(yaml.safe_load(found) or {})
     now = _flat(validate.resolved(recipe))
-    keys = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    keys = [
+        key
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key) and not key.startswith("sources.")
+    ]
     told = [f"{key}: {before.get(key)} then, {now.get(key)} now" for key in keys[:2]]
     return "; ".join(told) + (f"; and {len(keys) - 2} more" if len(keys) > 2 else "")
 

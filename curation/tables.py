@@ -220,25 +220,34 @@ _SHOWN_FIELDS = [
 
 CUTS = pa.schema([column("clip_id", pa.string(), "The clip that was cut."), *_SHOWN_FIELDS, *_MEDIA_FIELDS])
 
-_SAMPLE_FIELDS = [
-    column("shard", pa.string(), "File name of the tar."),
-    column("key", pa.string(), "WebDataset key: members are key.mp4, key.txt and key.json."),
-    column("clip_id", pa.string(), "The clip that was cut."),
-    column("source_id", pa.string(), "The source that it was cut from."),
-    column("uri", pa.string(), "Address of the source."),
-    column("licence", pa.string(), "Licence of the source.", null=True),
-    column("category", pa.string(), "Category of the source.", null=True),
-    column("clip_start_pts", pa.int64(), "First frame of the clip in the source.", "time_base"),
-    column("clip_end_pts", pa.int64(), "End of the last frame of the clip in the source (exclusive).", "time_base"),
-    column("time_base", pa.string(), "Unit of the source's timestamps."),
-    *_SHOWN_FIELDS,
-    *_MEDIA_FIELDS,
-    *_CAPTION_FIELDS,
-]
-# Measures of the clip that travel with the sample, so that trainers can condition on them.
+# Columns of a clip by the name that they have in a sample: all but the pictures. What the media member has of its own,
+# such as its size and the range that it shows, stands under its own name, and the clip's under clip_….
+_PICTURES = ("thumbnails", "thumbnail_s", "looks")
+_OF_MEDIA = {"start_s", "end_s", *(field.name for field in [*_SHOWN_FIELDS, *_MEDIA_FIELDS])}
+OF_CLIP = {
+    f"clip_{field.name}" if field.name in _OF_MEDIA else field.name: field.name
+    for field in CLIPS
+    if field.name not in _PICTURES
+}
+# Measures that tell of the picture as a whole.
 CARRIED = ("motion", "motion_x", "motion_y", "sharpness", "brightness")
+OF_SOURCE = ("uri", "licence", "meta")
 
-SAMPLES = pa.schema([*_SAMPLE_FIELDS, *(CLIPS.field(name) for name in CARRIED)])
+SAMPLES = pa.schema(
+    [
+        column("shard", pa.string(), "File name of the tar."),
+        column("key", pa.string(), "WebDataset key: members are key.mp4, key.txt and key.json."),
+        column("uri", pa.string(), "Address of the source."),
+        column("licence", pa.string(), "Licence of the source.", null=True),
+        column("meta", pa.string(), "What else the manifest's table said of the source, as a JSON object.", null=True),
+        *(CLIPS.field(name).with_name(new) for new, name in OF_CLIP.items()),
+        *_SHOWN_FIELDS,
+        *_MEDIA_FIELDS,
+        *_CAPTION_FIELDS,
+        column("recipe_hash", pa.string(), "Of the resolved recipe of the run that packed the sample.", null=True),
+        column("tools", pa.string(), "Versions of the programs that cut and packed it, as a JSON object.", null=True),
+    ]
+)
 
 
 def scores_schema(measures: Sequence[pa.Field]) -> pa.Schema:

@@ -136,7 +136,7 @@ class _Web(Place):
         self._units = units
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
-        return [f"{unit:05d}{suffix}" for unit in range(self._units[folder])]
+        return [f"{unit:05d}{suffix}" for unit in range(self._units.get(folder, 0))]
 
     @contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import resource
+import socket
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ from curation.errors import UserError
 from curation.phases import Phase, Unit
 from curation.recipe import Recipe
 from curation.store import Place
+from curation.versions import tools
 from curation.video.jail import peak_mb
 
 
@@ -72,6 +74,7 @@ def perform(name: str, recipe_json: str, root: str, unit: Unit, again: bool = Fa
         again: an earlier try may have come as far as the commit before its worker was lost; then nothing is done.
     """
     wall, cpu = time.monotonic(), _cpu_s()
+    _check(unit.tools)
     phase = _phase(name, recipe_json)
     out = Place(root)
     if again and _committed(out, phase, unit):
@@ -86,9 +89,10 @@ def perform(name: str, recipe_json: str, root: str, unit: Unit, again: bool = Fa
                     f"no space left in {folder} of a worker; make room, or set TMPDIR, and run again"
                 ) from error
             raise
+        parts.revoke(out, phase.writes[-1], unit.number, unit.fingerprint)
         for path, file in output.files.items():
             out.commit(path, file)
-        footer: dict[str, Any] = {"phase": name, "fingerprint": unit.fingerprint, **output.notes}
+        footer: dict[str, Any] = {"phase": name, "fingerprint": unit.fingerprint, "tools": tools(), **output.notes}
         for table in phase.writes:
             parts.commit(out, table, unit.number, output.tables[table], phase.schema(table), footer)
     return Done(unit.number, output.counts, time.monotonic() - wall, _cpu_since(cpu), _peak_mb())
@@ -99,6 +103,16 @@ def _committed(out: Place, phase: Phase, unit: Unit) -> bool:
         return False
     said = parts.footer(out, phase.writes[-1], unit.number)
     return said.get("fingerprint") == unit.fingerprint and not said.get("unreachable")
+
+
+def _check(wanted: dict[str, str] | None) -> None:
+    """Other versions would give other bytes."""
+    for tool, version in (wanted or {}).items():
+        if (here := tools()[tool]) != version:
+            raise UserError(
+                f"the worker on {socket.gethostname()} has {tool} {here} where the run was started with {version}; "
+                "install the same versions everywhere, as constraints.txt lists them"
+            )
 
 
 def _phase(name: str, recipe_json: str) -> Phase:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -74,8 +75,9 @@ SETTINGS = ("--set", "split.max_seconds=2", "--set", "shard.samples=3", "--set",
 
 
 def samples(out: Path) -> list[dict]:
-    """The rows of every shard's index."""
-    return [row for path in sorted((out / "shards").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    """The rows of the index of every shard that the newest generation names."""
+    shards = json.loads((out / "manifest.json").read_text())["shards"]
+    return [row for shard in shards for row in pq.read_table(out / shard["index"]).to_pylist()]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

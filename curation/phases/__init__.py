@@ -43,6 +43,8 @@ class Unit:
     """A hash of everything that decides the unit's output."""
     given: pa.Table | None = None
     """Rows that the plan chose for the unit, where they are not simply a part of `Phase.reads`."""
+    tools: dict[str, str] | None = None
+    """Versions of the programs that it must be done with; None for any."""
 
 
 @dataclass

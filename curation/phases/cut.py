@@ -133,9 +133,13 @@ def _packed(tar: tarfile.TarFile, target: Path, clip_id: str, found: Row) -> Row
     return found | {"clip_id": clip_id, "fps": fps, "bytes": member.size, "sha256": sha256}
 
 
+# What of `shard` decides only where a cut is packed.
+OF_PACKING = {"samples", "seed", "buckets"}
+
+
 def encoding_settings(phase: Phase) -> Any:
     """The part of the recipe that decides the bytes of a cut."""
-    shard = phase.recipe.shard.model_dump(mode="json", exclude={"samples", "seed"})
+    shard = phase.recipe.shard.model_dump(mode="json", exclude=OF_PACKING)
     # How few frames a copied clip may have, and how closely its pictures are compared.
     return [shard, phase.recipe.split.min_frames, phase.recipe.split.speed]
 

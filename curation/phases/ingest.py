@@ -57,15 +57,52 @@ def listing(recipe: Recipe) -> tuple[list[Row], int]:
 
 
 def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
-    """Write the inputs in units; `units.json` comes last and marks them as complete. How many units."""
-    size = recipe.ingest.unit or min(_LARGEST_UNIT, max(1, len(rows) // _UNITS))
-    units = [rows[start : start + size] for start in range(0, len(rows), size)]
-    for number, unit in enumerate(units):
-        footer = {"phase": "ingest", "fingerprint": fingerprint("ingest", unit)}
-        parts.commit(out, "inputs", number, unit, tables.INPUTS, footer)
-    facts = {"units": len(units), "rows": len(rows), "fingerprint": fingerprint(rows)}
-    out.commit(UNITS, json.dumps(facts, indent=1, sort_keys=True).encode())
+    """Write the inputs in units; `units.json` comes last and marks them as complete. How many units.
+
+    A source that is there already stays in its unit, so that growth leaves the parts of all tables as they are; new
+    ones make units of their own after the last.
+    """
+    now = {row["source_id"]: row for row in rows}
+    before = _by_unit(out)
+    units = [[now.pop(name) for name in names if name in now] for names in before]
+    size = recipe.ingest.unit or min(_LARGEST_UNIT, max(1, len(now) // _UNITS))
+    new = list(now.values())
+    units += [new[start : start + size] for start in range(0, len(new), size)]
+    there = parts.footers(out, "inputs")
+    wanted = {number: fingerprint("ingest", unit) for number, unit in enumerate(units)}
+    pending = [number for number in wanted if there.get(number, {}).get("fingerprint") != wanted[number]]
+    if any(number < len(before) for number in pending):
+        _mark(out, len(before), "")  # what is changed now is not the inputs of any listing
+    for number in pending:
+        footer = {"phase": "ingest", "fingerprint": wanted[number]}
+        parts.commit(out, "inputs", number, units[number], tables.INPUTS, footer)
+    _mark(out, len(units), fingerprint_of(rows))
     return len(units)
+
+
+def fingerprint_of(rows: list[Row]) -> str:
+    """Of a listing, in whatever order it came."""
+    return fingerprint(sorted(rows, key=lambda row: row["source_id"]))
+
+
+def changes(out: Place, rows: list[Row]) -> tuple[set[str], set[str], set[str]]:
+    """The ids of the sources that are new in a listing, gone, and other than those of the output."""
+    names = [name for unit in _by_unit(out) for name in unit]
+    there = {row["source_id"]: row for row in parts.read(out, "inputs").to_pylist()}
+    before, now = {name: there[name] for name in names}, {row["source_id"]: row for row in rows}
+    other = {name for name in now.keys() & before.keys() if now[name] != before[name]}
+    return now.keys() - before.keys(), before.keys() - now.keys(), other
+
+
+def _by_unit(out: Place) -> list[list[str]]:
+    """The ids of the sources of every unit; none before the inputs were complete for the first time."""
+    facts = committed(out)
+    paths = [parts.path("inputs", number) for number in range(facts["units"] if facts else 0)]
+    return [out.table(path, ["source_id"])["source_id"].to_pylist() for path in paths]
+
+
+def _mark(out: Place, units: int, of: str) -> None:
+    out.commit(UNITS, json.dumps({"units": units, "fingerprint": of}, indent=1, sort_keys=True).encode())
 
 
 def committed(out: Place) -> dict[str, Any] | None:

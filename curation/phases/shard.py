@@ -11,52 +11,73 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from curation import parts, tables
+from curation import parts, recipe, tables
+from curation.generations import Manifest, next_shard
 from curation.phases import Needs, Output, Phase, Unit
-from curation.phases.cut import Cut, encoding_settings
+from curation.phases.buckets import bucketed
+from curation.phases.cut import OF_PACKING, Cut, encoding_settings
 from curation.phases.score import travelling
 from curation.store import Place, publishable, sha256_of
 from curation.tables import Row
-from curation.validate import fingerprint
+from curation.validate import fingerprint, resolved
+from curation.versions import tools
 
-MANIFEST = "manifest.json"
-# What the plan must give of every clip, beside the measures that travel with the sample. `part` is
-# the part of the clips, and so of the cuts, that the clip is in.
-_GIVEN = (
-    *("part", "clip_id", "source_id", "uri", "licence", "category", "start_pts", "end_pts", "time_base"),
-    *tables.OF_CAPTION,
-)
+# Long lists, which readers of the tar alone can find in the media.
+_IN_INDEX_ALONE = ("frame_pts", "keyframes")
 
 
-def given(score_names: Sequence[str]) -> list[str]:
-    """The columns that the plan hands to a unit."""
-    return [*_GIVEN, *tables.CARRIED, *score_names]
+def given(measures: Sequence[pa.Field]) -> dict[str, str]:
+    """The columns that the plan hands to a unit, by their names in the samples.
 
-
-def planned(kept: pa.Table, samples: int, seed: int) -> list[pa.Table]:
-    """The kept clips of each shard: one permutation of all of them, a function of ids and seed alone.
-
-    Sorting by a keyed hash of the clip's id spreads the clips of a film over the dataset, whatever
-    order they come in.
+    `part` is the part of the clips, and so of the cuts, that a clip is in.
     """
-    keys = [hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest() for clip_id in kept["clip_id"].to_pylist()]
-    order = sorted(range(kept.num_rows), key=keys.__getitem__)
-    shuffled = kept.take(pa.array(order, pa.int64()))
-    return [shuffled.slice(start, samples).combine_chunks() for start in range(0, len(order), samples)]
+    own = ("part", *tables.OF_SOURCE, *tables.OF_CAPTION, *(field.name for field in measures))
+    return tables.OF_CLIP | {name: name for name in own}
+
+
+def shuffled(clips: pa.Table, seed: int) -> pa.Table:
+    """One order of all clips, a function of ids and seed alone.
+
+    Sorting by a keyed hash of the clip's id spreads the clips of a film over the dataset, whatever order they come in.
+    """
+    keys = [hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest() for clip_id in clips["clip_id"].to_pylist()]
+    return clips.take(pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64()))
+
+
+def dealt(clips: pa.Table, recipe: recipe.Shard) -> list[pa.Table]:
+    """Shuffled clips as the shards that they make: bucket by bucket, each clip in exactly one."""
+    shards = []
+    for _, rows in bucketed(clips, recipe.buckets):
+        alike = clips.take(pa.array(rows))
+        shards += [alike.slice(start, recipe.samples) for start in range(0, len(rows), recipe.samples)]
+    return shards
+
+
+def holding(out: Place, number: int) -> list[str]:
+    """The clips that a finished shard was made for: its samples, and those that could not be cut."""
+    index = out.table(parts.path("shards", number), ["clip_id"])
+    return [*index["clip_id"].to_pylist(), *(row["clip_id"] for row in parts.said(index.schema)["failed"])]
 
 
 class Shard(Phase):
     name = "shard"
     reads = "cuts"
+    version = 2
     writes = ("shards",)
     needs = Needs(cpus=1, memory_mb=512)
+
+    def setup(self) -> None:
+        made = {"recipe_hash": fingerprint(resolved(self.recipe)), "tools": json.dumps(tools(), sort_keys=True)}
+        self._made = made
 
     def schema(self, table: str) -> pa.Schema:
         return tables.samples_schema(travelling(self.recipe))
 
     def settings(self) -> Any:
-        return [encoding_settings(self), Cut.version]
+        packing = self.recipe.shard.model_dump(mode="json", include=OF_PACKING)
+        return [packing, encoding_settings(self), Cut.version]
 
     def rows(self, out: Place, unit: Unit) -> list[Row]:
         """The planned clips in their order, each with its cut and the bytes of its media in `media`.
@@ -71,53 +92,71 @@ class Shard(Phase):
         return rows
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
+        assert unit.given is not None
         failed = [{"clip_id": row["clip_id"], "reason": row["failed"]} for row in rows if "failed" in row]
         tar_path = scratch / f"{unit.number:05d}.tar"
         samples = [self._sample(row, tar_path.name) for row in rows if "failed" not in row]
         media = {row["clip_id"]: row["media"] for row in rows if "media" in row}
         _write_tar(tar_path, samples, media)
         _locate(tar_path, samples)
-        notes = {"failed": failed, "tar_bytes": tar_path.stat().st_size, "tar_sha256": sha256_of(tar_path)}
+        (bucket, _), *_ = bucketed(pa.Table.from_pylist(list(rows[:1]), unit.given.schema), self.recipe.shard.buckets)
+        notes = {
+            "bucket": bucket,
+            "failed": failed,
+            "frames": sum(row["frames"] for row in samples),
+            "duration_s": round(sum(row["duration_s"] for row in samples), 6),
+            "tar_bytes": tar_path.stat().st_size,
+            "tar_sha256": sha256_of(tar_path),
+        }
         counts = {"samples": len(samples), "failed": len(failed)}
         return Output({"shards": samples}, {f"shards/{tar_path.name}": tar_path}, notes, counts)
 
     def _sample(self, row: Row, shard: str) -> Row:
         names = set(self.schema("shards").names) - {"offset"}
         ours = {"shard": shard, "key": row["clip_id"], "uri": publishable(row["uri"])}
-        return {name: row[name] for name in row if name in names} | ours
+        return {name: row[name] for name in row if name in names} | ours | self._made
 
 
-def manifest(out: Place, name: str, recipe_hash: str, units: int) -> dict[str, Any]:
-    """What trainers read: every shard with its size and hashes, and the dataset's totals."""
+def manifest(out: Place, name: str, recipe_hash: str, units: Sequence[Unit], before: Manifest | None) -> Manifest:
+    """What trainers read: every shard with its size and hashes, and the dataset's totals.
+
+    Args:
+        before: the newest generation. What it says of shards that are in this one too is taken from it.
+    """
+    known = {shard["tar"]: shard for shard in before["shards"]} if before else {}
     shards = []
-    totals = {"samples": 0, "frames": 0, "bytes": 0}
-    seconds = 0.0
-    for unit in range(units):
-        index = parts.path("shards", unit)
-        notes = parts.footer(out, "shards", unit)
-        table = out.table(index, ["frames", "duration_s"])
-        shards.append(
-            {
-                "tar": parts.path("shards", unit, ".tar"),
-                "index": index,
-                "samples": table.num_rows,
-                "bytes": notes["tar_bytes"],
-                "sha256": notes["tar_sha256"],
-                "index_sha256": hashlib.sha256(out.read(index)).hexdigest(),
-            }
-        )
-        totals["samples"] += table.num_rows
-        totals["frames"] += sum(table["frames"].to_pylist())
-        totals["bytes"] += notes["tar_bytes"]
-        seconds += sum(table["duration_s"].to_pylist())
+    for unit in units:
+        shard = known.get(parts.path("shards", unit.number, ".tar"))
+        shards.append(shard if shard and shard.get("made_of") == unit.fingerprint else _entry(out, unit))
+    totals = {key: sum(shard[key] for shard in shards) for key in ("samples", "frames", "bytes")}
     return {
         "format": tables.MANIFEST_FORMAT,
         "name": name,
         "dataset_hash": fingerprint([shard["sha256"] for shard in shards]),
         "recipe_hash": recipe_hash,
         **totals,
-        "duration_s": round(seconds, 6),
+        "duration_s": round(sum(shard["duration_s"] for shard in shards), 6),
+        "next_shard": max([next_shard(before), *(unit.number + 1 for unit in units)]),
         "shards": shards,
+    }
+
+
+def _entry(out: Place, unit: Unit) -> dict[str, Any]:
+    index = out.read(parts.path("shards", unit.number))
+    file = pq.ParquetFile(io.BytesIO(index))
+    notes = parts.said(file.schema_arrow)
+    return {
+        "tar": parts.path("shards", unit.number, ".tar"),
+        "index": parts.path("shards", unit.number),
+        "kind": notes["bucket"]["kind"],
+        "bucket": {key: value for key, value in notes["bucket"].items() if key != "kind"},
+        "samples": file.metadata.num_rows,
+        "frames": notes["frames"],
+        "duration_s": notes["duration_s"],
+        "bytes": notes["tar_bytes"],
+        "sha256": notes["tar_sha256"],
+        "index_sha256": hashlib.sha256(index).hexdigest(),
+        "made_of": unit.fingerprint,
     }
 
 
@@ -135,8 +174,7 @@ def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
             media = tar.read(cut["bytes"])
             if hashlib.sha256(media).hexdigest() != cut["sha256"]:
                 raise OSError(f"{out.url(parts.path('cuts', part, '.tar'))} does not hold what its index says")
-            ranges = {"clip_start_pts": row["start_pts"], "clip_end_pts": row["end_pts"]}
-            row.update(ranges | cut, media=media)
+            row.update(cut, media=media)
 
 
 def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:
@@ -146,7 +184,7 @@ def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:
     """
     with tarfile.open(path, "w") as tar:
         for sample in samples:
-            about = {name: value for name, value in sample.items() if name not in ("frame_pts", "keyframes")}
+            about = {name: value for name, value in sample.items() if name not in _IN_INDEX_ALONE}
             members = {
                 "json": json.dumps(about, ensure_ascii=False, sort_keys=True).encode(),
                 "mp4": media[sample["clip_id"]],

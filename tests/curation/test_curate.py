@@ -24,7 +24,7 @@ import yaml
 from curation.store import Place
 from tests import films
 from tests.conftest import REELMILL, SETTINGS, Reelmill, samples
-from tests.films import BLUE, RED, Scene
+from tests.films import BLACK, BLUE, GREEN, GREY, RED, Scene
 
 # The first file that each phase writes; a run is killed as soon as it sees one.
 MOMENTS = (
@@ -133,26 +133,49 @@ def test_other_recipe_is_refused_until_update_redoes_what_it_touches(
     before = {name: os.stat(out / name).st_mtime_ns for name in contents(out)}
     done = reelmill("curate", footage, "--out", out, *SETTINGS, *change, "--update")
     assert done.returncode == 0, done.stderr
-    untouched = [name for name in before if name.startswith(("clips/", "scores/", "sources/", "inputs/"))]
-    assert all(os.stat(out / name).st_mtime_ns == before[name] for name in untouched)
-    fresh = tmp_path / "fresh"
-    assert reelmill("curate", footage, "--out", fresh, *SETTINGS, *change).returncode == 0
-    assert contents(out) == contents(fresh)
+    published = ("clips/", "scores/", "sources/", "inputs/", "shards/", "manifest-")
+    assert all(os.stat(out / name).st_mtime_ns == before[name] for name in before if name.startswith(published))
+    now = contents(out)
+    assert all(now[name] == contents(dataset)[name] for name in before if name.startswith(published))
+    assert json.loads((out / "manifest.json").read_text())["generation"] == 1
+    wanted = {row["clip_id"] for row in samples(dataset) if row["clip_frames"] >= 36}
+    assert {row["clip_id"] for row in samples(out)} == wanted
 
 
-def test_new_source_is_refused_until_update_takes_it_in(tmp_path: Path, reelmill: Reelmill) -> None:
-    folder, out = tmp_path / "films", tmp_path / "out"
+def test_growth_killed_anywhere_leaves_what_was_published_and_ends_in_the_same_files(
+    tmp_path: Path, reelmill: Reelmill
+) -> None:
+    folder, calm, killed = tmp_path / "films", tmp_path / "calm", tmp_path / "killed"
     folder.mkdir()
-    films.write(folder / "b.mp4", [Scene(40, RED)])
-    assert reelmill("curate", folder, "--out", out).returncode == 0
-    films.write(folder / "a.mp4", [Scene(40, BLUE)])
-    refused = reelmill("curate", folder, "--out", out)
-    assert refused.returncode == 2
-    assert "1 new, 0 gone, 0 changed, first a.mp4" in refused.stderr
-    assert reelmill("curate", folder, "--out", out, "--update").returncode == 0
-    fresh = tmp_path / "fresh"
-    assert reelmill("curate", folder, "--out", fresh).returncode == 0
-    assert contents(out) == contents(fresh)
+    for name, colour in (("b.mp4", RED), ("c.mp4", GREEN), ("e.mp4", BLUE)):
+        films.write(folder / name, [Scene(40, colour)])
+    settings = ("--set", "shard.samples=2", "--set", "shard.short_side=120")
+    assert reelmill("curate", folder, "--out", calm, *settings).returncode == 0
+    first = contents(calm)
+    shutil.copytree(calm, killed)
+    films.write(folder / "a.mp4", [Scene(40, GREY)])  # comes first in the folder, and last in the output
+    films.write(folder / "d.mp4", [Scene(40, BLACK, step=4)])
+    early = reelmill("score", folder, "--out", calm, *settings)
+    assert "the sources have grown (2 new, 0 gone, 0 changed, first a.mp4)" in early.stderr
+    assert reelmill("curate", folder, "--out", calm, *settings).returncode == 0
+
+    command = [*REELMILL, "curate", str(folder), "--out", str(killed), *settings]
+    for moment in ("inputs/00003.parquet", "clips/00003.parquet", "shards/00002.tar", "manifest-00001.json"):
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while run.poll() is None and not (killed / moment).exists():
+            time.sleep(0.002)
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    grown = contents(killed)
+    assert grown == contents(calm)
+    whole = [name for name in first if name.startswith(("manifest-", "shards/", "inputs/0", "clips/", "scores/"))]
+    assert all(grown[name] == first[name] for name in whole)
+    old, new = (json.loads((killed / f"manifest-0000{n}.json").read_text()) for n in (0, 1))
+    assert new["shards"][: len(old["shards"])] == old["shards"]
+    assert {row["source_id"] for row in samples(killed)} == {f"{name}.mp4" for name in "abcde"}
+    assert reelmill("verify", killed).returncode == 0
 
 
 def test_captions_and_categories_of_a_table_reach_the_samples(

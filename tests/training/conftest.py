@@ -143,6 +143,22 @@ def _row(clip: Clip, shard: str, media: bytes, pts: list[int], unit: str, keyfra
         "keyframes": keyframes,
         "caption": clip.caption,
         "caption_words": len((clip.caption or "").split()),
+        "scene": 0,
+        "piece": 0,
+        "kind": "scene",
+        "trimmed": 0,
+        "clip_start_pts": 0,
+        "clip_end_pts": pts[-1],
+        "clip_start_s": 0.0,
+        "clip_end_s": duration,
+        "lost_frames": 0,
+        "black": 0.0,
+        "clip_frames": len(pts),
+        "clip_fps": len(pts) / duration,
+        "clip_duration_s": duration,
+        "phash": [],
+        "clip_width": SIZE[1],
+        "clip_height": SIZE[0],
     }
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import parts
+from curation import generations, ledger, parts
 from curation.phases import select
 from curation.phases.select import Resolved
 from curation.recipe import Recipe
@@ -87,17 +87,17 @@ def gather(out: Place, recipe: Recipe) -> Facts:
     clips = parts.joined(parts.joined(clips, scores), captions)
     _, resolved = select.decide(clips, rules, captioned=True)
     clips = parts.joined(clips, out.table("selection.parquet"))
-    footers = parts.footers(out, "shards").values()
+    manifest = generations.read(out)
     return Facts(
         sums=json.loads(out.text("ledger.json")),
-        dataset_hash=json.loads(out.text("manifest.json"))["dataset_hash"],
+        dataset_hash=manifest["dataset_hash"],
         clips=clips,
         scores=measures,
         part=part,
         kept=clips["kept"].to_numpy().astype(np.bool_),
         drops=_drops(clips["drop_reasons"]),
         resolved=resolved,
-        uncut={row["clip_id"]: row["reason"] for footer in footers for row in footer.get("failed", [])},
+        uncut={row["clip_id"]: row["reason"] for row in ledger.failed_cuts(out, manifest)},
         sources=parts.read(out, "sources", _OF_SOURCES),
     )
 

@@ -108,8 +108,14 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
     schema = pa.schema([tables.SAMPLES.field(name) for name in ("clip_id", "duration_s")])
     told = [{"clip_id": row["clip_id"], "duration_s": row["duration_s"]} for row in samples[uncut:]]
     parts.commit(out, "shards", 0, told, schema, footer)
-    shards = [{"tar": "shards/00000.tar", "samples": len(told)}]
-    manifest = {"dataset_hash": "d" * 64, "bytes": 10240, "samples": len(told), "shards": shards}
+    shards = [{"tar": "shards/00000.tar", "index": "shards/00000.parquet", "samples": len(told)}]
+    manifest = {
+        "format": tables.MANIFEST_FORMAT,
+        "dataset_hash": "d" * 64,
+        "bytes": 10240,
+        "samples": len(told),
+        "shards": shards,
+    }
     out.commit("manifest.json", json.dumps(manifest).encode())
     assert ledger.discrepancies(out) == []
     out.commit("ledger.json", json.dumps(ledger.balance(out)).encode())
