@@ -8,12 +8,14 @@ Needs the extra `cluster`. Everything is on loopback, and is gone at the end.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -33,7 +35,9 @@ def main() -> None:
         out = folder / "out"
         curate = [str(bin_ / "reelmill"), "curate", str(folder / "films"), "--out", str(out), "--address", "auto"]
         gcs, dashboard = _free_port(), _free_port()
-        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+        # Ray asks for a token, of the nodes as of those who submit.
+        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
+        environment["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
         start = [str(bin_ / "ray"), "start", "--head", "--block", f"--node-ip-address={_HOST}", f"--port={gcs}"]
         start += [f"--dashboard-host={_HOST}", f"--dashboard-port={dashboard}", f"--temp-dir={folder / 'ray'}"]
         start += ["--include-dashboard=true", "--num-cpus=2", "--object-store-memory=100000000"]
@@ -62,6 +66,8 @@ def _wait_for(port: int, cluster: subprocess.Popen[bytes]) -> None:
         try:
             with urllib.request.urlopen(f"http://{_HOST}:{port}/api/version", timeout=2):
                 return
+        except urllib.error.HTTPError:  # it answers, and wants the token
+            return
         except OSError:
             time.sleep(0.5)
     sys.exit("the job server does not answer")
