@@ -53,14 +53,16 @@ class Plan:
 
     def caption_units(self) -> list[Unit]:
         """The clips of each part that pass the rules which need no caption."""
-        chosen = set(self.selection(captioned=False).filter(pc.field("kept"))["clip_id"].to_pylist())
-        units = []
+        kept = self.selection(captioned=False)["kept"]
         sources = parts.footers(self.out, "sources")
+        clips = parts.read(self.out, "clips", ["clip_id"], numbered=True).filter(kept)
+        part = clips["part"].to_numpy()
+        units = []
         for number, content in self._clip_contents():
-            ids = self.out.table(parts.path("clips", number), ["clip_id"])["clip_id"].to_pylist()
-            ids = [clip_id for clip_id in ids if clip_id in chosen]
-            given = pa.table({"clip_id": pa.array(ids, pa.string())})
-            units.append(self._unit("caption", number, [content, sources[number]["content"], ids], given))
+            first, end = np.searchsorted(part, [number, number + 1])
+            given = clips.select(["clip_id"]).slice(first, end - first).combine_chunks()
+            inputs = [content, sources[number]["content"], given["clip_id"].to_pylist()]
+            units.append(self._unit("caption", number, inputs, given))
         return units
 
     def shard_units(self) -> list[Unit]:
