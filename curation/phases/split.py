@@ -25,7 +25,7 @@ _OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_bas
 
 class Split(Phase):
     name = "split"
-    version = 4
+    version = 5
     reads = "inputs"
     writes = ("sources", "clips")
     needs = Needs(cpus=1, memory_mb=1024)

@@ -24,7 +24,7 @@ from curation.video.bridge import SHOT_CONTENT, BridgingMeasurer
 from curation.video.clock import Clock
 from curation.video.decode import MAX_PIXELS, Unseekable, check_format, make_convertible, max_gap
 from curation.video.decode import packets as packets_of
-from curation.video.measure import Look, Step
+from curation.video.measure import Step
 from curation.video.probe import rate
 from curation.video.segments import Segment
 
@@ -190,11 +190,10 @@ class Skimmer:
             return
         *between, (number, frame) = self._held
         self._held = []
-        look = measurer.look(frame)
-        if between and measurer.content_since(look) >= SHOT_CONTENT:
+        if between and measurer.content_since(frame) >= SHOT_CONTENT:
             for held, other in between:
                 measurer.feed(held, self._plan.pts[held], other)
-        measurer.feed(number, self._plan.pts[number], frame, look)
+        measurer.feed(number, self._plan.pts[number], frame)
 
     def doubtful(self, steps: Sequence[Step], cuts: Sequence[int] = ()) -> list[Step]:
         """Gaps that hide more than an even change.
@@ -230,13 +229,13 @@ class Skimmer:
             # What follows the key frame of an open group needs the group before it too.
             for key in (keys[max(0, at)], keys[max(0, at - 1)]):
                 self._seek(container, stream, key)
-                looks = self._seen(container, stream, together, measurer)
-                if all(number in looks for gap in together for number in range(gap.before, gap.number + 1)):
+                smalls = self._seen(container, stream, together, measurer)
+                if all(number in smalls for gap in together for number in range(gap.before, gap.number + 1)):
                     break
             else:
                 raise Unseekable("a second visit gave other frames")
             for gap in together:
-                measurer.replace([(number, looks[number]) for number in range(gap.before, gap.number + 1)])
+                measurer.replace(gap.before, np.stack([smalls[number] for number in range(gap.before, gap.number + 1)]))
 
     def _seen(
         self,
@@ -244,20 +243,20 @@ class Skimmer:
         stream: av.video.stream.VideoStream,
         gaps: Sequence[Step],
         measurer: BridgingMeasurer,
-    ) -> dict[int, Look]:
-        """Every frame of some gaps, in one decode from where the container stands."""
+    ) -> dict[int, np.ndarray]:
+        """Every frame of some gaps, small, in one decode from where the container stands."""
         numbers = {number for gap in gaps for number in range(gap.before, gap.number + 1)}
         wanted: set[int] = set()
         for gap in gaps:
             places = [self._place[pts] for pts in self._plan.pts[gap.before : gap.number + 1]]
             wanted.update(range(min(places), max(places) + 1))
-        looks: dict[int, Look] = {}
+        smalls: dict[int, np.ndarray] = {}
         for number, frame in self._decoded(container, stream, frozenset(wanted)):
             if number in numbers:
-                looks[number] = measurer.look(frame)
+                smalls[number] = measurer.small(frame)
             if number >= gaps[-1].number:
                 break
-        return looks
+        return smalls
 
     def _seek(self, container: av.container.InputContainer, stream: av.video.stream.VideoStream, pts: int) -> None:
         try:

@@ -1,4 +1,4 @@
-"""One decoded frame to its record and, about once a second, a thumbnail."""
+"""Decoded frames to their records, a block of them at once, and now and then a thumbnail."""
 
 from __future__ import annotations
 
@@ -9,35 +9,30 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from curation.video.motion import MotionMeter
 from curation.video.probe import Header
-from curation.video.series import TINY, SeriesWriter
+from curation.video.series import FRAME, TINY, SeriesWriter
+from curation.video.small import BLACK, LUMA_STEPS, Shrinker
 from curation.video.thumbnails import Thumbnail, ThumbnailWriter
 from curation.video.tiny import alike, values
-from curation.video.upright import stored_size, upright_vector
+from curation.video.upright import upright_vector
 
-# Frames are brought to this width before they are measured. PySceneDetect's own scene manager takes 256; half of it
-# finds the same cuts (benchmarks/scene_accuracy.py) and costs a tenth of a decode less.
-ANALYSIS_WIDTH = 128
 # Motion and thumbnails are slow properties and cost as much as decoding, so they are sampled: every so many frames of
 # the nominal rate where another picture is seen than the last time, else half as often.
 SAMPLED_FRAMES = 16
 _SAME_PICTURE = 0.8
 # A frame that differs this much from the one before may begin a scene, which then needs a picture of its own,
-# however short it is: the third frame after, when an encoder has recovered its quality. Content score.
-_JUMP = 12.0
+# however short it is: the third frame after, when an encoder has recovered its quality. Mean difference.
+_JUMP = 8.0
 _AFTER_JUMP = 3
 _HISTOGRAM_BINS = 128
-
-
-class Look(NamedTuple):
-    """A frame at the analysis size."""
-
-    hsv: np.ndarray
-    luma: np.ndarray
-    tiny: np.ndarray
+# Frames that are measured at once. Calls for single frames cost more than what they do.
+_BLOCK = 32
+BLANK = np.zeros((), FRAME)
+BLANK["number"], BLANK["histogram"] = -1, 1.0
+for _name in ("sharpness", "motion", "motion_x", "motion_y"):
+    BLANK[_name] = np.nan
 
 
 class Step(NamedTuple):
@@ -68,126 +63,176 @@ class Measurer:
         self._histogram = histogram
         self._writer = SeriesWriter(series)
         self._thumbnails = ThumbnailWriter(thumbnails, head, size)
-        self._size = stored_size(head, width=ANALYSIS_WIDTH)
-        self._scaler = VideoReformatter()
+        self.shrinker = Shrinker(head)
         self._motion = MotionMeter()
-        self._last: Look | None = None
-        self._luma_histogram: np.ndarray | None = None
+        # The first row is the frame before the block, the others are its frames so far.
+        self._smalls = np.zeros((_BLOCK + 1, self.shrinker.values), np.uint8)
+        self._records = np.zeros(_BLOCK + 1, FRAME)
+        self._held = 0
+        self._has_before = False
+        # Whether the record of the first row is still to be written.
+        self._pending = False
         self._since_jump = 0
         self._period_s = SAMPLED_FRAMES / float(head.rate)
         self._period: int | None = None
         self._period_began: np.ndarray | None = None
-        self._sampled: tuple[int, int, np.ndarray] | None = None
+        self._sampled: int | None = None
 
     def __enter__(self) -> Measurer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._writer.__exit__(kind, error, at)
-        self._thumbnails.__exit__(kind, error, at)
-
-    @property
-    def count(self) -> int:
-        """Records so far."""
-        return self._writer.count
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self._writer.__exit__(kind, error, at)
+            self._thumbnails.__exit__(kind, error, at)
 
     @property
     def thumbnails(self) -> list[Thumbnail]:
         return self._thumbnails.kept
 
+    @property
+    def started(self) -> bool:
+        """Whether a frame was measured."""
+        return self._held > 0 or self._pending
+
     def warm(self, pts: int, frame: av.VideoFrame) -> None:
         """Take a frame before the first one only to compare with."""
-        look = self.look(frame)
-        self._compared(look)
-        self._is_due(pts, look.tiny)
+        self.shrinker.shrink(frame, self._smalls[1])
+        self._look_around(pts, 1)
+        self._smalls[0] = self._smalls[1]
+        self._records[0] = BLANK
+        self._has_before = True
 
-    def feed(self, number: int, pts: int, frame: av.VideoFrame, look: Look | None = None) -> None:
+    def feed(self, number: int, pts: int, frame: av.VideoFrame) -> None:
         """Measure the next frame of the file."""
-        look = look or self.look(frame)
-        record = self._writer.next()
+        place = self._next(frame)
+        record = self._records[place]
         record["number"], record["pts"] = number, pts
-        record["content"], record["histogram"] = self._compared(look)
-        describe(record, look)
-        record["sharpness"] = record["motion"] = record["motion_x"] = record["motion_y"] = np.nan
-        self._finish_sample(number, pts, look.luma)
-        if self._is_due(pts, look.tiny) or self._since_jump == _AFTER_JUMP:
-            self._sampled = (number, pts, look.luma)
+        self._finish_sample(number, pts, place)
+        if self._look_around(pts, place):
+            self._sampled = place
             record["sharpness"] = self._thumbnails.keep(number, frame)
 
-    def keep_one(self, number: int, frame: av.VideoFrame) -> None:
+    def keep_one(self, frame: av.VideoFrame) -> None:
         """Take the picture of the last frame if nothing was sampled: of a film of a few frames."""
         if not self.thumbnails:
-            self._writer.record(number)["sharpness"] = self._thumbnails.keep(number, frame)
+            record = self._records[self._held]
+            record["sharpness"] = self._thumbnails.keep(int(record["number"]), frame)
 
     def follow(self, number: int, pts: int, frame: av.VideoFrame) -> None:
         """Take the frame after the last one only to finish what waits for it."""
         if self._sampled is not None:
-            self._finish_sample(number, pts, self.look(frame).luma)
+            self._finish_sample(number, pts, self._next(frame))
+            self._held -= 1
 
-    def _finish_sample(self, number: int, pts: int, luma: np.ndarray) -> None:
-        """A sampled frame waits for the one after it, which motion is measured to."""
-        if self._sampled is None:
+    def finish(self) -> None:
+        """Measure what is left."""
+        self._measure_block()
+        if self._pending:
+            self._write(0, 1)
+        self._pending = False
+
+    def _next(self, frame: av.VideoFrame) -> int:
+        """The place of the next frame in the block; if that is full it is measured first."""
+        if self._held == _BLOCK:
+            self._measure_block()
+        self._held += 1
+        self._records[self._held] = BLANK
+        self.shrinker.shrink(frame, self._smalls[self._held])
+        return self._held
+
+    def _measure_block(self) -> None:
+        """Measure the frames held and write their records, but for the last one, for which a sample may wait."""
+        last = self._held
+        if not last:
             return
-        first, first_pts, before = self._sampled
-        self._sampled = None
-        if number <= first + self._motion_reach:
-            motion = self._motion.between(before, luma, (pts - first_pts) * self._tick_s)
-            sampled = self._writer.record(first)
-            sampled["motion"] = motion.amount
-            sampled["motion_x"], sampled["motion_y"] = upright_vector(motion.x, motion.y, self._head)
-
-    def _compared(self, look: Look) -> tuple[float, float]:
-        """Content score and histogram correlation with the frame before, which this one replaces."""
-        content, correlation = 0.0, 1.0
-        if self._last is not None:
-            content = content_score(look.hsv, self._last.hsv)
-        self._last = look
-        self._since_jump = 0 if content > _JUMP else self._since_jump + 1
+        first = 0 if self._has_before else 1
+        smalls, records = self._smalls[first : last + 1], self._records[first : last + 1]
+        looks = self.shrinker.looks(smalls)
+        describe(records[1 - first :], smalls[1 - first :], looks.bgr[1 - first :], self.shrinker)
+        if first == 0:
+            records["tiny"][0] = self.shrinker.tiny(looks.bgr[:1])[0]
+        records["content"][1:] = content_scores(looks.hsv)
         if self._histogram:
-            histogram = _histogram(look.luma)
-            if self._luma_histogram is not None:
-                correlation = cv2.compareHist(self._luma_histogram, histogram, cv2.HISTCMP_CORREL)
-            self._luma_histogram = histogram
-        return content, correlation
+            records["histogram"][1:] = _correlations(looks.bgr)
+        self._compared(first)
+        self._write(0 if self._pending else 1, last)
+        self._smalls[0], self._records[0] = self._smalls[last], self._records[last]
+        self._held, self._has_before, self._pending = 0, True, True
+        self._sampled = None if self._sampled is None else 0
 
-    def _is_due(self, pts: int, tiny: np.ndarray) -> bool:
+    def _compared(self, first: int) -> None:
+        """For those who want to know of steps: frames `first` to `_held` of the block were compared."""
+
+    def _write(self, first: int, end: int) -> None:
+        """Write the records of frames [first, end) of the block, which are complete."""
+        self._writer.extend(self._records[first:end])
+
+    def _look_around(self, pts: int, place: int) -> bool:
+        """Whether to sample a frame."""
+        small, before = self._smalls[place], self._smalls[place - 1]
+        compares = self._has_before or place > 1
+        jumps = compares and cv2.norm(small, before, cv2.NORM_L1) > _JUMP * small.size
+        self._since_jump = 0 if jumps else self._since_jump + 1
+        due = self._is_due(pts, small)
+        return due or self._since_jump == _AFTER_JUMP
+
+    def _is_due(self, pts: int, small: np.ndarray) -> bool:
         """Whether to sample; by the clock and not by counting, so that segments take the samples of the whole file."""
         period = int(pts * self._tick_s / self._period_s + 0.5)
         if period == self._period:
             return False
+        tiny = cv2.resize(self.shrinker.luma(small), TINY[::-1], interpolation=cv2.INTER_AREA)
         before, self._period = self._period, period
         began, self._period_began = self._period_began, tiny
         if before is None or began is None:
             return False
         return period % 2 == 0 or alike(values(tiny), values(began)) < _SAME_PICTURE
 
-    def look(self, frame: av.VideoFrame) -> Look:
-        """Scale a frame to the analysis size."""
-        bgr = self._scaler.reformat(
-            frame, *self._size, format="bgr24", interpolation=Interpolation.FAST_BILINEAR
-        ).to_ndarray()
-        tiny = cv2.resize(bgr, TINY[::-1], interpolation=cv2.INTER_AREA)
-        return Look(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV), cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), tiny)
+    def _finish_sample(self, number: int, pts: int, place: int) -> None:
+        """A sampled frame waits for the one after it, which motion is measured to."""
+        if self._sampled is None:
+            return
+        first, self._sampled = self._sampled, None
+        record = self._records[first]
+        if number <= int(record["number"]) + self._motion_reach:
+            one, other = (self.shrinker.luma(self._smalls[at]) for at in (first, place))
+            seconds = (pts - int(record["pts"])) * self._tick_s
+            motion = self._motion.between(one, other, seconds, self.shrinker.pixel_height)
+            record["motion"] = motion.amount
+            record["motion_x"], record["motion_y"] = upright_vector(motion.x, motion.y, self._head)
 
 
-def describe(record: np.void, look: Look) -> None:
-    """Put what one picture tells into its record."""
-    mean, deviation = cv2.meanStdDev(look.luma)
-    record["brightness"], record["contrast"] = mean[0, 0] / 255, deviation[0, 0] / 255
-    record["tiny"] = look.tiny
+def describe(records: np.ndarray, smalls: np.ndarray, bgr: np.ndarray, shrinker: Shrinker) -> None:
+    """Put what single pictures tell into their records."""
+    records["tiny"] = shrinker.tiny(bgr)
+    for record, small in zip(records, smalls):
+        mean, deviation = cv2.meanStdDev(shrinker.luma(small))
+        record["brightness"] = min(1.0, max(0.0, (mean[0, 0] - BLACK) / LUMA_STEPS))
+        record["contrast"] = deviation[0, 0] / LUMA_STEPS
 
 
-def content_score(hsv: np.ndarray, before: np.ndarray) -> float:
-    """PySceneDetect's content score of two HSV pictures (H, W, 3 uint8), at its default weights.
+def content_scores(hsv: np.ndarray) -> np.ndarray:
+    """PySceneDetect's content scores of HSV pictures (frames, H, W, 3 uint8) against the one before; (frames - 1,).
 
-    The same number as `ContentDetector` computes, from the same sums: mean absolute difference of hue,
-    saturation and value, averaged over the three. It costs a tenth of the original.
+    The same numbers as `ContentDetector` computes at its default weights, from the same sums: mean absolute
+    difference of hue, saturation and value, averaged over the three. They cost a tenth of the original.
     """
-    pixels = float(hsv.shape[0] * hsv.shape[1])
-    sums = cv2.sumElems(cv2.absdiff(hsv, before))
-    return (sums[0] / pixels + sums[1] / pixels + sums[2] / pixels) / 3.0
+    pixels = float(hsv.shape[1] * hsv.shape[2])
+    sums = np.array([cv2.sumElems(cv2.absdiff(after, before)) for before, after in zip(hsv, hsv[1:])]).reshape(-1, 4)
+    scores: np.ndarray = (sums[:, 0] / pixels + sums[:, 1] / pixels + sums[:, 2] / pixels) / 3.0
+    return scores
 
 
-def _histogram(luma: np.ndarray) -> np.ndarray:
-    counts = cv2.calcHist([luma], [0], None, [_HISTOGRAM_BINS], [0, 256])
-    return cv2.normalize(counts, counts).flatten()
+def _correlations(bgr: np.ndarray) -> list[float]:
+    """Of the luma histograms of pictures (frames, H, W, 3), each with the one before it."""
+    histograms = []
+    for picture in bgr:
+        luma = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        counts = cv2.calcHist([luma], [0], None, [_HISTOGRAM_BINS], [0, 256])
+        histograms.append(cv2.normalize(counts, counts).flatten())
+    pairs = zip(histograms, histograms[1:])
+    return [cv2.compareHist(before, after, cv2.HISTCMP_CORREL) for before, after in pairs]

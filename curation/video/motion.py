@@ -33,25 +33,28 @@ class MotionMeter:
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
-    def between(self, first: np.ndarray, second: np.ndarray, seconds: float) -> Motion:
-        """Motion from one luma picture (H, W uint8) to the next, `seconds` later."""
+    def between(self, first: np.ndarray, second: np.ndarray, seconds: float, pixel_height: float = 1.0) -> Motion:
+        """Motion from one luma picture (H, W uint8) to the next, `seconds` later.
+
+        Args:
+            pixel_height: of the pictures' pixels over their width.
+        """
         if min(first.shape) < _LEAST_SIDE or seconds <= 0:
             difference = float(np.mean(cv2.absdiff(first, second))) / 255
             return Motion(amount=difference / max(seconds, 1e-6), x=0.0, y=0.0)
         flow = self._flow.calc(first, second, np.zeros((*first.shape, 2), np.float32))
+        # By NumPy and not by OpenCV's `magnitude`, of which the last bit depends on where in memory its numbers lie.
+        x, y = cv2.split(flow)
+        y = y * np.float32(pixel_height)
         scale = 1.0 / (first.shape[1] * seconds)
         return Motion(
-            amount=float(np.mean(np.hypot(flow[..., 0], flow[..., 1]))) * scale,
-            x=float(np.mean(flow[..., 0])) * scale,
-            y=float(np.mean(flow[..., 1])) * scale,
+            amount=float(np.mean(np.sqrt(x * x + y * y))) * scale,
+            x=float(np.mean(x)) * scale,
+            y=float(np.mean(y)) * scale,
         )
 
 
 def sharpness(luma: np.ndarray) -> float:
     """Variance of the Laplacian of a luma picture (Pech-Pacheco et al. 2000, ICPR)."""
-    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
-
-
-def brightness(luma: np.ndarray) -> float:
-    """Mean luma from 0 to 1."""
-    return float(luma.mean()) / 255
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    return float(deviation[0, 0] ** 2)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
@@ -99,10 +100,10 @@ def measure(media: Media, settings: Settings, stem: Path, segment: Segment | Non
                 measurer.feed(number, pts, frame)
                 number, latest = number + 1, frame
             if measurer is not None and latest is not None and segment is None:
-                measurer.keep_one(number - 1, latest)
+                measurer.keep_one(latest)
         finally:
             if measurer is not None:
-                measurer.__exit__(None, None, None)
+                measurer.__exit__(*sys.exc_info())
         if head is None or measurer is None or number == 0:
             raise MediaError(decoder.faults.sentence() or "no frame could be decoded")
         facts = {"frames": number, "end_pts": decoder.end_pts(), "mended": decoder.mended, "sizes": sorted(sizes)}
@@ -140,7 +141,7 @@ def skim(media: Media, settings: Settings, stem: Path, segment: Segment | None =
                 if number < 0:
                     measurer.warm(frame.pts or 0, frame)
                     continue
-                if number > 0 and measurer.count == 0 and not skimmer.holding:
+                if number > 0 and not measurer.started and not skimmer.holding:
                     raise Unseekable("the first frame cannot be decoded")
                 skimmer.skim(number, frame, measurer)
                 latest = frame
@@ -148,11 +149,10 @@ def skim(media: Media, settings: Settings, stem: Path, segment: Segment | None =
                 raise Unseekable("no frame could be decoded")
             skimmer.settle(measurer)
             if segment is None and latest is not None:
-                measurer.keep_one(measurer.count - 1, latest)
-            measurer.fill_up()
+                measurer.keep_one(latest)
         finally:
             if measurer is not None:
-                measurer.__exit__(None, None, None)
+                measurer.__exit__(*sys.exc_info())
         skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps), measurer)
         cuts = hard_cuts(Series([series]), settings.detector, settings.threshold, head.rate, settings.min_frames)
         skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps, cuts), measurer)

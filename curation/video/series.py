@@ -31,47 +31,24 @@ FRAME = np.dtype(
         ("tiny", "u1", (*TINY, 3)),  # BGR
     ]
 )
-_BUFFERED = 512
-_KEPT = 8
 _STRETCH = 4096
 
 
 class SeriesWriter:
-    """Appends records to a file; the newest few can still be completed."""
+    """Appends finished records to a file."""
 
     def __init__(self, path: Path):
         self._file = open(path, "wb")  # noqa: SIM115  (closed on exit)
-        self._buffer = np.zeros(_BUFFERED, FRAME)
-        self._held = 0
-        self.count = 0
 
     def __enter__(self) -> SeriesWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._flush(keep=0)
         self._file.close()
 
-    def next(self) -> np.void:
-        """A blank record at the end of the series, to be filled in place."""
-        if self._held == _BUFFERED:
-            self._flush(keep=_KEPT)
-        self._held += 1
-        self.count += 1
-        record: np.void = self._buffer[self._held - 1]
-        return record
-
-    def record(self, place: int) -> np.void:
-        """One of the newest `_KEPT` records, by its place in the series."""
-        record: np.void = self._buffer[self._held - (self.count - place)]
-        return record
-
-    def _flush(self, keep: int) -> None:
-        done = self._held - keep
-        self._file.write(self._buffer[:done].tobytes())
-        self._buffer[:keep] = self._buffer[done : self._held]
-        self._buffer[keep:] = 0
-        self._held = keep
+    def extend(self, records: np.ndarray) -> None:
+        """Append records (frames,) of `FRAME`."""
+        self._file.write(records.tobytes())
 
 
 class Series:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from curation.video.clips import SCENE, Stretch, pieces, row, stretches
 from curation.video.gradual import Transition
 from curation.video.scan import scan
-from curation.video.series import Series, SeriesWriter
+from curation.video.series import FRAME, Series, SeriesWriter
 from curation.video.settings import Settings
 from tests.shots import encode, shot
 
@@ -102,12 +102,12 @@ def test_trimming_leaves_short_scenes_whole(tmp_path: Path) -> None:
 
 
 def _series(path: Path, **columns: list[float]) -> Series:
+    records = np.zeros(len(next(iter(columns.values()))), FRAME)
+    records["pts"] = np.arange(len(records))
+    for name, values in columns.items():
+        records[name] = values
     with SeriesWriter(path) as writer:
-        for number in range(len(next(iter(columns.values())))):
-            record = writer.next()
-            record["pts"] = number
-            for name, values in columns.items():
-                record[name] = values[number]
+        writer.extend(records)
     return Series([path])
 
 

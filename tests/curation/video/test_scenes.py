@@ -9,19 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import Interpolation, VideoReformatter
 from hypothesis import given
 from hypothesis import strategies as st
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode, HistogramDetector, SceneDetector, StatsManager
 
 from curation.video.decode import Decoder
-from curation.video.measure import ANALYSIS_WIDTH, content_score
+from curation.video.measure import content_scores
 from curation.video.probe import header, opened
 from curation.video.scan import measure, scan
 from curation.video.scenes import hard_cuts
 from curation.video.series import Series
 from curation.video.settings import Settings
-from curation.video.upright import stored_size
+from curation.video.small import Shrinker
 from tests.shots import Pictures, dissolve, encode, shot
 
 RATE = Fraction(25)
@@ -40,11 +39,13 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _small(path: Path) -> Iterator[np.ndarray]:
     """The frames of a film (H, W, 3) BGR as they are measured."""
-    scaler = VideoReformatter()
     with opened(path) as (container, stream):
+        shrinker = None
         for _, frame in Decoder(container, stream).frames():
-            size = stored_size(header(stream, frame), width=ANALYSIS_WIDTH)
-            yield scaler.reformat(frame, *size, format="bgr24", interpolation=Interpolation.FAST_BILINEAR).to_ndarray()
+            shrinker = shrinker or Shrinker(header(stream, frame))
+            small = np.zeros((1, shrinker.values), np.uint8)
+            shrinker.shrink(frame, small[0])
+            yield shrinker.looks(small).bgr[0]
 
 
 def _stock(path: Path, detector: SceneDetector) -> list[int]:
@@ -102,8 +103,8 @@ def test_content_score_is_the_stock_one_for_any_pictures(seed: int, width: int, 
     detector = ContentDetector()
     for number, picture in enumerate(pictures):
         detector.process_frame(FrameTimecode(number, RATE), picture)
-    before, after = (cv2.cvtColor(picture, cv2.COLOR_BGR2HSV) for picture in pictures)
-    assert content_score(after, before) == detector._frame_score
+    hsv = np.stack([cv2.cvtColor(picture, cv2.COLOR_BGR2HSV) for picture in pictures])
+    assert content_scores(hsv).tolist() == [detector._frame_score]
 
 
 def _found(tmp_path: Path, film: Pictures, **settings: object) -> tuple[list[int], list[dict]]:
