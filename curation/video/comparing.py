@@ -14,17 +14,15 @@ from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import Colorspace
 
 from curation.video.decode import Decoder, make_convertible, packets
 from curation.video.index import facts, index
-from curation.video.measure import ANALYSIS_WIDTH
 from curation.video.probe import Header, MediaError, opened
-from curation.video.series import TINY
+from curation.video.small import Shrinker
 from curation.video.tiny import LOOK, looks
-from curation.video.upright import stored_size, turned_back
+from curation.video.upright import turned_back
 
 _VALUES = LOOK[0] * LOOK[1]
 # Frames on each side whose looks are tried too, and how much better one of them must fit to be called the shown one:
@@ -149,14 +147,11 @@ def difference(seen: Seen, noted: bytes | None, shows: Callable[[int], tuple[int
 def _look(frame: av.VideoFrame, head: Header) -> np.ndarray:
     """The look of a frame of a cut, as the split pass takes it of the stored frame of the source."""
     make_convertible(frame)
-    return looks(_tiny(frame, head)[None])[0].astype(np.float32)
-
-
-def _tiny(frame: av.VideoFrame, head: Header) -> np.ndarray:
     if head.rotation or head.mirrored:
         # Split never turns what it measures; the cut was turned, so it is turned back.
-        picture = turned_back(frame.to_ndarray(format="bgr24"), head)
-        return cv2.resize(picture, TINY[::-1], interpolation=cv2.INTER_AREA)
-    size = stored_size(head, width=ANALYSIS_WIDTH)
-    scaled = VideoReformatter().reformat(frame, *size, format="bgr24", interpolation=Interpolation.FAST_BILINEAR)
-    return cv2.resize(scaled.to_ndarray(), TINY[::-1], interpolation=cv2.INTER_AREA)
+        picture = turned_back(frame.to_ndarray(format="bgr24", src_colorspace=Colorspace.ITU601), head)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
+    shrinker = Shrinker(head)
+    small = np.empty((1, shrinker.values), np.uint8)
+    shrinker.shrink(frame, small[0])
+    return looks(shrinker.tiny(shrinker.looks(small).bgr))[0].astype(np.float32)
