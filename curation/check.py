@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curation import generations
+from curation import generations, tables
 from curation.errors import StoreError, UserError
 from curation.phases import Unit
 from curation.store import Place
@@ -129,8 +129,9 @@ def _whole(out: Place, shard: Row, rows: dict[str, Row], jail: Jail, clip: Path)
     except (StoreError, tarfile.TarError, OSError, EOFError) as error:
         return [*wrong, f"cannot be read to its end: {' '.join(str(error).split())}"]
     for key, extensions in seen.items():
-        if extensions != {"mp4", "txt", "json"}:
-            wrong.append(f"{key} has {sorted(extensions) or 'nothing'}, not mp4, txt and json")
+        media = tables.extension(rows[key]["kind"])
+        if extensions != {media, "txt", "json"}:
+            wrong.append(f"{key} has {sorted(extensions) or 'nothing'}, not {media}, txt and json")
     if (hashing.hexdigest(), hashing.size) != (shard["sha256"], shard["bytes"]):
         wrong.append("its checksum or size is not the manifest's")
     return wrong
@@ -165,7 +166,7 @@ def _media(name: str, content: bytes, row: Row, jail: Jail, clip: Path) -> list[
     path = clip.with_suffix(f".{name.rpartition('.')[2]}")
     path.write_bytes(content)
     try:
-        found = jail.call("index", path, _CLIP_TIMEOUT_S)
+        found = jail.call("index_image" if row["kind"] == "image" else "index", path, _CLIP_TIMEOUT_S)
     except MediaError as error:
         return [f"{name} does not decode: {error}"]
     differs = [field for field in ("frames", "frame_pts", "keyframes", "width", "height") if found[field] != row[field]]

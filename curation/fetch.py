@@ -14,9 +14,9 @@ import posixpath
 import stat
 import tempfile
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +36,8 @@ _KEPT = 8
 # then all pictures is twice.
 _MOST_READ = 2
 _CHUNK = 1 << 20
+# Small files that are fetched at once, and that are fetched or waiting to be used.
+_AT_ONCE, _AHEAD = 16, 32
 
 T = TypeVar("T")
 
@@ -219,16 +221,52 @@ def fetched(uri: str, *, max_bytes: int) -> Iterator[Path]:
         yield _local(uri, max_bytes)
         return
     with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
-        copy = Path(folder, "source")
-        for pause in (*_PAUSES, None):
+        yield _copied(uri, Path(folder, "source"), max_bytes)
+
+
+@contextlib.contextmanager
+def each(uris: Sequence[str], *, max_bytes: int) -> Iterator[Iterator[Path | StoreError]]:
+    """The local paths of many small files in order, or why one has none. A few are fetched at once, ahead of use.
+
+    A temporary copy goes away when the next file is asked for.
+
+    Raises:
+        OSError: a temporary copy cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="reelmill-") as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
+
+        def got(number: int) -> Path | StoreError:
+            uri = uris[number]
             try:
-                _download(uri, copy, max_bytes)
-                break
-            except Unreachable:
-                if pause is None:
-                    raise
-                time.sleep(pause)
-        yield copy
+                return _copied(uri, Path(folder, str(number)), max_bytes) if is_url(uri) else _local(uri, max_bytes)
+            except StoreError as error:
+                return error
+
+        def in_order() -> Iterator[Path | StoreError]:
+            waiting = deque(pool.submit(got, number) for number in range(min(_AHEAD, len(uris))))
+            for number in range(len(uris)):
+                file = waiting.popleft().result()
+                if number + _AHEAD < len(uris):
+                    waiting.append(pool.submit(got, number + _AHEAD))
+                yield file
+                Path(folder, str(number)).unlink(missing_ok=True)
+
+        try:
+            yield in_order()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _copied(uri: str, copy: Path, max_bytes: int) -> Path:
+    for pause in (*_PAUSES, None):
+        try:
+            _download(uri, copy, max_bytes)
+            return copy
+        except Unreachable:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError
 
 
 def _local(uri: str, max_bytes: int) -> Path:
@@ -245,8 +283,10 @@ def _local(uri: str, max_bytes: int) -> Path:
 
 def _download(uri: str, copy: Path, max_bytes: int) -> None:
     fs, remote = filesystem(uri)
-    # Over http one plain GET: not every server answers ranges.
-    how = {"block_size": 0} if uri.lower().startswith("http") else {"block_size": _CHUNK, "cache_type": "readahead"}
+    # Over http one plain GET: not every server answers ranges, nor HEAD, which fsspec asks for where no size is given.
+    web = {"block_size": 0, "size": 1}
+    how = web if uri.lower().startswith("http") else {"block_size": _CHUNK, "cache_type": "readahead"}
+    started = time.monotonic()
     # Errors of the local disk are no fault of the source, so only the reading is told as one.
     with open(copy, "wb") as file, contextlib.ExitStack() as closing:
         with telling("read", uri):
@@ -257,6 +297,9 @@ def _download(uri: str, copy: Path, max_bytes: int) -> None:
             if not chunk:
                 return
             file.write(chunk)
+            seconds = time.monotonic() - started
+            if seconds > _PATIENCE and file.tell() * _PATIENCE < _BLOCK * seconds:
+                raise Unreachable(f"cannot read {without_secrets(uri)}: too slow")
             if file.tell() > max_bytes:
                 raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")
 

@@ -42,7 +42,7 @@ class SourceList(Config):
 
     files: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
     """A file, folder, glob or URL (or a list) of media; or of csv, tsv, jsonl or parquet tables of them."""
-    kind: Literal["video"] = "video"
+    kind: Literal["video", "image"] = "video"
     """What the media are."""
     columns: Columns | None = None
     """For tables: which columns hold what."""
@@ -59,6 +59,8 @@ class Ingest(Config):
     """Sources in a work unit; by default the number of sources over 512, between 1 and 256."""
     max_bytes: int = Field(64 << 30, gt=0)
     """A source larger than this fails; bounds the temporary copy of a remote file. Bytes."""
+    max_image_bytes: int = Field(128 << 20, gt=0)
+    """An image larger than this fails. Bytes."""
 
 
 class Split(Config):
@@ -446,6 +448,8 @@ class Shard(Config):
     """Of the global shuffle of clips over shards; another one deals all of them anew."""
     buckets: Buckets = Buckets()
     """See `Buckets`; by default a shard holds clips of every shape."""
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    """Of images that have to be scaled, turned or converted; a plain JPEG that is small enough keeps its data."""
     timeout_s: float = Field(600.0, gt=0)
     """A clip whose cutting takes longer fails. Seconds of wall time."""
 

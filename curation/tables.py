@@ -66,12 +66,18 @@ SOURCES = pa.schema(
             null=True,
         ),
         column("bytes", pa.int64(), "Size of the raw file.", "bytes", null=True),
-        column("duration_s", pa.float64(), "First decoded frame to the end of the last.", "seconds", null=True),
+        column(
+            "duration_s",
+            pa.float64(),
+            "From the first frame to the end of the last; 0 for an image.",
+            "seconds",
+            null=True,
+        ),
         column("frames", pa.int64(), "Frames that were decoded.", null=True),
-        column("fps", pa.float64(), "Decoded frames over duration.", "frames per second", null=True),
+        column("fps", pa.float64(), "Decoded frames over duration; null for an image.", "frames per second", null=True),
         column("width", pa.int32(), "Displayed width: after rotation and pixel aspect.", "pixels", null=True),
         column("height", pa.int32(), "Displayed height.", "pixels", null=True),
-        column("codec", pa.string(), "Video codec by FFmpeg's name.", null=True),
+        column("codec", pa.string(), "Video codec by FFmpeg's name; of an image its format by Pillow's.", null=True),
         column("time_base", pa.string(), "Unit of the clips' pts as a fraction of a second.", null=True),
         column("clips", pa.int32(), "Clips that this source gave; 0 where it failed."),
     ]
@@ -83,7 +89,7 @@ CLIPS = pa.schema(
         column("source_id", pa.string(), "The source that it was found in."),
         column("scene", pa.int32(), "Number of the scene in the source, from 0."),
         column("piece", pa.int32(), "Number of the piece, from 0, where a long scene was divided."),
-        column("kind", pa.string(), "scene; or dissolve, fade or wipe: a transition between two scenes."),
+        column("kind", pa.string(), "scene; dissolve, fade or wipe: a transition between two scenes; or image."),
         column("trimmed", pa.int32(), "Frames of the scene left off before and after this clip."),
         column("start_pts", pa.int64(), "Timestamp of the first frame.", "time_base"),
         column("end_pts", pa.int64(), "Timestamp where the last frame ends (exclusive).", "time_base"),
@@ -92,7 +98,7 @@ CLIPS = pa.schema(
         column("end_s", pa.float64(), "end_pts in seconds.", "seconds"),
         column("duration_s", pa.float64(), "end_s - start_s.", "seconds"),
         column("frames", pa.int32(), "Frames in the range, counted while decoding."),
-        column("fps", pa.float64(), "frames over duration.", "frames per second"),
+        column("fps", pa.float64(), "frames over duration; null for an image.", "frames per second", null=True),
         column("width", pa.int32(), "Displayed width of the source.", "pixels"),
         column("height", pa.int32(), "Displayed height of the source.", "pixels"),
         column("category", pa.string(), "The source's category.", null=True),
@@ -200,7 +206,7 @@ _MEDIA_FIELDS = [
     column("bytes", pa.int64(), "Length of the media member.", "bytes"),
     column("sha256", pa.string(), "Of the media member."),
     column("frames", pa.int32(), "Frames in the media member, counted after the cut."),
-    column("fps", pa.float64(), "frames over duration.", "frames per second"),
+    column("fps", pa.float64(), "frames over duration; null for an image.", "frames per second", null=True),
     column("duration_s", pa.float64(), "Length of the media.", "seconds"),
     column("width", pa.int32(), "Width of the media.", "pixels"),
     column("height", pa.int32(), "Height of the media.", "pixels"),
@@ -236,7 +242,7 @@ OF_SOURCE = ("uri", "licence", "meta")
 SAMPLES = pa.schema(
     [
         column("shard", pa.string(), "File name of the tar."),
-        column("key", pa.string(), "WebDataset key: members are key.mp4, key.txt and key.json."),
+        column("key", pa.string(), "WebDataset key: members are key.mp4 (of an image key.jpg), key.txt and key.json."),
         column("uri", pa.string(), "Address of the source."),
         column("licence", pa.string(), "Licence of the source.", null=True),
         column("meta", pa.string(), "What else the manifest's table said of the source, as a JSON object.", null=True),
@@ -258,6 +264,11 @@ def scores_schema(measures: Sequence[pa.Field]) -> pa.Schema:
 def samples_schema(measures: Sequence[pa.Field]) -> pa.Schema:
     """The schema of `shards/*.parquet`: the sample and every score of its clip."""
     return pa.schema([*SAMPLES, *measures])
+
+
+def extension(kind: str) -> str:
+    """Of the member that holds a clip of this kind: mp4, or jpg for an image."""
+    return "jpg" if kind == "image" else "mp4"
 
 
 def clip_id(source_id: str, start_pts: int, end_pts: int, time_base: str) -> str:

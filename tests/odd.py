@@ -307,7 +307,7 @@ BROKEN = [
     Broken("empty.mp4", lambda path: path.write_bytes(b""), "the file is empty"),
     Broken("words.mp4", lambda path: path.write_text("words " * 200), "not a media file"),
     Broken("sound.m4a", _sound, "no video stream"),
-    Broken("picture.jpg", of("-c:v mjpeg -pix_fmt yuvj420p -frames:v 1 -f image2"), "not a media file"),
+    Broken("picture.jpg", of("-c:v mjpeg -pix_fmt yuvj420p -frames:v 1 -f image2"), "an image and no video"),
     Broken("no-frames.mp4", _no_frames, "no frame could be decoded"),
     Broken("no-index.mp4", changed(of(X264), cut_off), "not a media file"),
     Broken("eight-colours.nut", of("-c:v rawvideo -pix_fmt rgb4"), "Operation not supported"),

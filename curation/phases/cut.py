@@ -20,7 +20,7 @@ import pyarrow as pa
 from curation import parts, tables
 from curation.errors import StoreError, UserError
 from curation.fetch import fetched
-from curation.phases import Needs, Output, Phase, Unit
+from curation.phases import Needs, Output, Phase, Unit, stills
 from curation.recipe import Recipe
 from curation.store import Place, sha256_of
 from curation.tables import Row
@@ -32,7 +32,7 @@ from curation.video.probe import MediaError
 from curation.video.sound import Sound
 
 # What the plan must give of every clip and its source.
-GIVEN = ("clip_id", "source_id", "uri", "mended", "start_pts", "end_pts", "frames")
+GIVEN = ("clip_id", "kind", "source_id", "uri", "mended", "start_pts", "end_pts", "frames")
 
 
 class Cut(Phase):
@@ -44,6 +44,7 @@ class Cut(Phase):
 
     def setup(self) -> None:
         self._jail = Jail(self.recipe.split.memory_mb)
+        self._stills = stills.Stills(self.recipe, self._jail)
         self._wanted = wanted(self.recipe)
 
     def child_usage(self) -> tuple[float, float]:
@@ -68,7 +69,14 @@ class Cut(Phase):
         failed: list[Row] = []
         tar_path = scratch / f"{unit.number:05d}.tar"
         with tarfile.open(tar_path, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for _, of_source in groupby(rows, key=lambda row: row["source_id"]):
+            images = [row for row in rows if row["kind"] == "image"]
+            for clip_id, found in self._cut_images(images, scratch):
+                if isinstance(found, str):
+                    failed.append({"clip_id": clip_id, "reason": found})
+                else:
+                    cuts.append(_packed(tar, _target(scratch, clip_id, "image"), clip_id, found))
+            films = [row for row in rows if row["kind"] != "image"]
+            for _, of_source in groupby(films, key=lambda row: row["source_id"]):
                 clips = list(of_source)
                 try:
                     with fetched(clips[0]["uri"], max_bytes=self.recipe.ingest.max_bytes) as source:
@@ -80,11 +88,19 @@ class Cut(Phase):
                 except StoreError as error:
                     failed.extend({"clip_id": row["clip_id"], "reason": str(error)} for row in clips)
         with tarfile.open(tar_path) as tar:
-            offsets = {member.name: member.offset_data for member in tar}
+            offsets = {member.name.partition(".")[0]: member.offset_data for member in tar}
         for row in cuts:
-            row["offset"] = offsets[f"{row['clip_id']}.mp4"]
+            row["offset"] = offsets[row["clip_id"]]
         counts = {"clips": len(cuts), "failed": len(failed)}
         return Output({"cuts": cuts}, {f"cuts/{tar_path.name}": tar_path}, {"failed": failed}, counts)
+
+    def _cut_images(self, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
+        """The id of every image with the index of its JPEG, or with the reason why there is none."""
+        targets = [_target(scratch, row["clip_id"], "image") for row in rows]
+        with self._stills.cut([row["uri"] for row in rows], targets) as cuts:
+            for row, found in zip(rows, cuts):
+                shown = {"start_pts": row["start_pts"], "end_pts": row["end_pts"], "lost_frames": 0}
+                yield row["clip_id"], str(found) if isinstance(found, Exception) else found | shown
 
     def _cut(self, source: Path, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
         """The id of every clip of a source with what was cut, or with the reason why there is nothing."""
@@ -117,8 +133,8 @@ class Cut(Phase):
         return cuts
 
 
-def _target(scratch: Path, clip_id: str) -> Path:
-    return scratch / f"{clip_id}.mp4"
+def _target(scratch: Path, clip_id: str, kind: str = "scene") -> Path:
+    return scratch / f"{clip_id}.{tables.extension(kind)}"
 
 
 def _packed(tar: tarfile.TarFile, target: Path, clip_id: str, found: Row) -> Row:
@@ -129,7 +145,7 @@ def _packed(tar: tarfile.TarFile, target: Path, clip_id: str, found: Row) -> Row
         tar.addfile(member, file)
     sha256 = sha256_of(target)
     target.unlink()
-    fps = found["frames"] / found["duration_s"]
+    fps = found["frames"] / found["duration_s"] if found["duration_s"] else None
     return found | {"clip_id": clip_id, "fps": fps, "bytes": member.size, "sha256": sha256}
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urljoin
@@ -26,6 +27,8 @@ MEDIA = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
     *(".ogv", ".ogg", ".wmv", ".asf", ".3gp", ".3g2", ".gif", ".mxf"),
 )
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2")
+_ENDINGS = {"video": MEDIA, "image": IMAGES}
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 # The units of a run, where the recipe does not say: enough of them to balance, few enough to keep as files.
 _UNITS, _LARGEST_UNIT = 512, 256
@@ -42,18 +45,27 @@ def listing(recipe: Recipe) -> tuple[list[Row], int]:
         UserError: a folder or table is missing, a column is wrong, or nothing is named at all.
     """
     rows: list[Row] = []
-    passed_over = 0
+    passed_over: Counter[str] = Counter()
     for number, sources in enumerate(recipe.sources):
         for place in sources.files:
             found, other = _named(place, sources, number)
             rows.extend(found)
-            passed_over += other
+            passed_over.update(other)
     if not rows:
-        raise UserError(
-            f"the manifest {recipe.name!r} names no media: looked for {' '.join(MEDIA[:6])} … "
-            f"in {', '.join(place for sources in recipe.sources for place in sources.files)}"
-        )
-    return _unique([_storable(row) | {"version": _version(row["uri"])} for row in rows]), passed_over
+        raise UserError(_nothing(recipe, passed_over))
+    return _unique([_storable(row) | {"version": _version(row["uri"])} for row in rows]), passed_over.total()
+
+
+def _nothing(recipe: Recipe, passed_over: Counter[str]) -> str:
+    """What to do where the manifest names no media."""
+    kinds = {sources.kind for sources in recipe.sources}
+    wanted = " ".join(ending for kind in sorted(kinds) for ending in _ENDINGS[kind][:6])
+    places = ", ".join(place for sources in recipe.sources for place in sources.files)
+    told = f"the manifest {recipe.name!r} names no media: looked for {wanted} … in {places}"
+    for kind in sorted(_ENDINGS.keys() - kinds):
+        if count := sum(passed_over[ending] for ending in _ENDINGS[kind]):
+            return f"{told}; {count} {kind}s are there: say `kind: {kind}` (or --set sources.0.kind={kind})"
+    return told
 
 
 def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
@@ -113,27 +125,27 @@ def committed(out: Place) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _named(place: str, sources: SourceList, number: int) -> tuple[list[Row], int]:
-    """Rows of one entry of `files`."""
+def _named(place: str, sources: SourceList, number: int) -> tuple[list[Row], Counter[str]]:
+    """Rows of one entry of `files`, and the endings of the files that were passed over."""
     suffix = posixpath.splitext(place.split("?")[0])[1].lower()
     if suffix in TABLES and not _has_magic(place):
-        return list(_from_table(place, suffix, sources, f"sources.{number}")), 0
+        return list(_from_table(place, suffix, sources, f"sources.{number}")), Counter()
     if is_url(place) and place.lower().startswith(("http://", "https://")):
-        return [_media_row(place, publishable(place), sources)], 0
+        return [_media_row(place, publishable(place), sources)], Counter()
     fs, path = filesystem(place)
     base, found = _files(fs, path, place)
     rows: list[Row] = []
-    passed_over = 0
+    passed_over: Counter[str] = Counter()
     for file in sorted(found):
         suffix = posixpath.splitext(file)[1].lower()
         uri = file if not is_url(place) else fs.unstrip_protocol(file)
         name = posixpath.relpath(file, base)
         if suffix in TABLES and _has_magic(place):
             rows.extend(_from_table(uri, suffix, sources, f"sources.{number}"))
-        elif suffix in MEDIA or file == path:
+        elif suffix in _ENDINGS[sources.kind] or file == path:
             rows.append(_media_row(uri, name, sources))
         else:
-            passed_over += 1
+            passed_over[suffix] += 1
     return rows, passed_over
 
 

@@ -178,7 +178,9 @@ def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
 
 
 def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:
-    """Members key.json, key.mp4, key.txt; times, owners and order fixed, so bytes are a function of content.
+    """Members key.json, key.mp4 or key.jpg, key.txt.
+
+    Times, owners and order are fixed, so bytes are a function of content.
 
     These are the tars of webdataset's `TarWriter`, which is not used because importing it imports torch.
     """
@@ -187,7 +189,7 @@ def _write_tar(path: Path, samples: list[Row], media: dict[str, bytes]) -> None:
             about = {name: value for name, value in sample.items() if name not in _IN_INDEX_ALONE}
             members = {
                 "json": json.dumps(about, ensure_ascii=False, sort_keys=True).encode(),
-                "mp4": media[sample["clip_id"]],
+                tables.extension(sample["kind"]): media[sample["clip_id"]],
                 "txt": (sample["caption"] or "").encode(),
             }
             for extension, content in members.items():
@@ -202,4 +204,4 @@ def _locate(path: Path, samples: list[Row]) -> None:
     with tarfile.open(path) as tar:
         offsets = {member.name: member.offset_data for member in tar}
     for sample in samples:
-        sample["offset"] = offsets[f"{sample['key']}.mp4"]
+        sample["offset"] = offsets[f"{sample['key']}.{tables.extension(sample['kind'])}"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from curation import fetch, tables
 from curation.errors import StoreError, Unreachable
-from curation.phases import Needs, Output, Phase, Unit
+from curation.phases import Needs, Output, Phase, Unit, stills
 from curation.tables import Row
 from curation.video import jpegs
 from curation.video.probe import MediaError
@@ -32,6 +32,7 @@ class Split(Phase):
 
     def setup(self) -> None:
         self._scanner = Scanner(self.recipe.split.memory_mb)
+        self._stills = stills.Stills(self.recipe, self._scanner.jail)
 
     def child_usage(self) -> tuple[float, float]:
         return self._scanner.cpu_s, self._scanner.peak_mb
@@ -44,23 +45,36 @@ class Split(Phase):
         # never show; those of a fast one leave out other frames, on which motion may be sampled.
         split = self.recipe.split
         hidden = {"segment_s"} if split.speed == "exact" else None
-        return [split.model_dump(mode="json", exclude=hidden), self.recipe.ingest.max_bytes]
+        ingest = self.recipe.ingest
+        return [split.model_dump(mode="json", exclude=hidden), ingest.max_bytes, ingest.max_image_bytes]
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         sources, clips = [], []
         self._unreachable = self._copied = 0
-        for row in rows:
-            source, found = self._split(row, scratch)
-            sources.append(source)
-            clips.extend(found)
+        images = [row["uri"] for row in rows if _is_image(row)]
+        with self._stills.looked_at(images) as looked_at:
+            for row in rows:
+                source, found = self._look(row, next(looked_at)) if _is_image(row) else self._split(row, scratch)
+                sources.append(source)
+                clips.extend(found)
         failed = sum(source["status"] == "failed" for source in sources)
         counts = {"sources": len(sources), "failed": failed, "clips": len(clips)}
         if self._copied:  # servers without ranges cost room on the worker's disk
             counts["copied"] = self._copied
         return Output({"sources": sources, "clips": clips}, notes={"unreachable": self._unreachable}, counts=counts)
 
+    def _look(self, row: Row, found: stills.Found) -> tuple[Row, list[Row]]:
+        if isinstance(found, Exception):
+            return self._failed(_source(row), found), []
+        of_source, clip = stills.rows(row, found)
+        return _source(row) | of_source, [clip]
+
+    def _failed(self, source: Row, error: Exception) -> Row:
+        self._unreachable += isinstance(error, Unreachable)
+        return source | {"status": "failed", "error": str(error)}
+
     def _split(self, row: Row, scratch: Path) -> tuple[Row, list[Row]]:
-        source = {name: row[name] for name in row if name not in ("error", "version")} | {"status": "ok", "clips": 0}
+        source = _source(row)
         if row["error"]:
             return source | {"status": "failed", "error": row["error"]}, []
         split = self.recipe.split
@@ -82,10 +96,17 @@ class Split(Phase):
                     segment_s=split.segment_s,
                 )
             except (MediaError, StoreError) as error:
-                self._unreachable += isinstance(error, Unreachable)
-                return source | {"status": "failed", "error": str(error)}, []
+                return self._failed(source, error), []
             clips = [_clip(source, found, clip) for clip in found["clips"]]
         return source | {name: found[name] for name in _OF_SCAN} | {"clips": len(clips)}, clips
+
+
+def _is_image(row: Row) -> bool:
+    return row["kind"] == "image" and not row["error"]
+
+
+def _source(row: Row) -> Row:
+    return {name: row[name] for name in row if name not in ("error", "version")} | {"status": "ok", "clips": 0}
 
 
 def _clip(source: Row, scan: Row, clip: Row) -> Row:

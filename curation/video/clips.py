@@ -14,6 +14,8 @@ from curation.video.thumbnails import Thumbnail, spread
 from curation.video.tiny import looks
 
 SCENE = "scene"
+# The one row of a picture that is no video.
+IMAGE = "image"
 # FFmpeg's blackdetect calls pixels under a tenth of the range black; a mean under half of that leaves no picture.
 _BLACK_BRIGHTNESS = 0.05
 _BLACK_CONTRAST = 0.05
@@ -102,11 +104,16 @@ def row(
         **{name: _mean(values) for name, values in motion.items()},
         "sharpness": _mean(series.column("sharpness")[inside]),
         "brightness": _mean(brightness),
-        "black": float(np.mean((brightness < _BLACK_BRIGHTNESS) & (contrast < _BLACK_CONTRAST))),
+        "black": float(np.mean(is_black(brightness, contrast))),
         "frozen": float(np.mean(content <= _FROZEN_CONTENT)) if len(content) else None,
         "thumbnails": [list(thumbnail) for thumbnail in spread(thumbnails, count, first, end)],
         "looks": looks(series.tiny(first, end)).tobytes(),
     }
+
+
+def is_black(brightness: Any, contrast: Any) -> Any:
+    """Whether pictures of this mean and deviation of luma, each from 0 to 1, show nothing."""
+    return (brightness < _BLACK_BRIGHTNESS) & (contrast < _BLACK_CONTRAST)
 
 
 def _mean(values: np.ndarray) -> float | None:

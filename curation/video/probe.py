@@ -33,6 +33,8 @@ _REMOTE_BUFFER = 256 << 10
 # FFmpeg's display matrix: nine integers.
 _MATRIX = struct.Struct("<9i")
 _UNSPECIFIED = 2
+# How files of still images begin.
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\x00", b"MM\x00*")
 
 
 class MediaError(Exception):
@@ -187,4 +189,6 @@ def _why_unreadable(media: Media, error: av.error.FFmpegError) -> str:
         return "the file is empty"
     if start.lstrip().startswith((b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")):
         return "a playlist or script that points to other files; only self-contained media are read"
+    if (start.startswith(_IMAGES) or start[8:12] in (b"WEBP", b"avif")) and b"acTL" not in start:  # of moving PNG
+        return "an image and no video; list images with `kind: image`"
     return f"not a media file that can be read ({error.strerror or error})"

@@ -37,18 +37,19 @@ class Scanner:
 
     def __init__(self, memory_mb: int):
         self._memory_mb = memory_mb
-        self._jail = Jail(memory_mb)
+        self.jail = Jail(memory_mb)
+        """The child that scans, or looks at images."""
         self._peak_mb = 0.0
 
     @property
     def cpu_s(self) -> float:
         """User and system seconds of the living child."""
-        return self._jail.cpu_s
+        return self.jail.cpu_s
 
     @property
     def peak_mb(self) -> float:
         """Largest memory of any child so far, in MiB."""
-        return max(self._peak_mb, self._jail.peak_mb)
+        return max(self._peak_mb, self.jail.peak_mb)
 
     def scan(
         self, opening: Opening, settings: Settings, folder: Path, *, timeout_s: float, segment_s: float | None
@@ -65,13 +66,13 @@ class Scanner:
         """
         given = {"settings": asdict(settings)}
         with opening() as media:
-            found = self._jail.call("scan", media, timeout_s, **given, folder=str(folder), segment_s=segment_s)
+            found = self.jail.call("scan", media, timeout_s, **given, folder=str(folder), segment_s=segment_s)
             if "segments" not in found:
                 return dict(found)
             parts = self._measured(media, opening, found["segments"], given, folder, timeout_s)
             if parts is None:
-                return dict(self._jail.call("scan", media, timeout_s, **given, folder=str(folder), segment_s=None))
-            return dict(self._jail.call("conclude", media, timeout_s, **given, parts=parts))
+                return dict(self.jail.call("scan", media, timeout_s, **given, folder=str(folder), segment_s=None))
+            return dict(self.jail.call("conclude", media, timeout_s, **given, parts=parts))
 
     def _measured(
         self,
@@ -120,7 +121,7 @@ class Scanner:
             thread.start()
         try:
             with contextlib.suppress(MediaError):
-                work(self._jail, media)
+                work(self.jail, media)
                 for thread in threads:
                     thread.join()
         finally:

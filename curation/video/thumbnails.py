@@ -58,11 +58,17 @@ class ThumbnailWriter:
         scaled = self._scaler.reformat(frame, *self._size, format="yuv420p", interpolation=way)
         bgr = upright(self._colourer.reformat(scaled, format="bgr24").to_ndarray(), self._head)
         luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
-        fine, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        assert fine
+        data = encoded(bgr)
         self.kept.append(Thumbnail(number, self._file.tell(), len(data), phash(luma)))
-        self._file.write(data.tobytes())
+        self._file.write(data)
         return sharpness(luma)
+
+
+def encoded(bgr: np.ndarray) -> bytes:
+    """A picture (H, W, 3 uint8) as a JPEG."""
+    fine, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert fine
+    return bytes(data.tobytes())
 
 
 def phash(luma: np.ndarray) -> int:

@@ -48,6 +48,7 @@ def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, befo
     if state.dataset_hash != dataset.manifest.dataset_hash:
         raise UserError(f"{out} was trained on another dataset than {dataset.url}; use another train.out")
     left_out = f", {dataset.short} left out with fewer than {data.span} frames" if dataset.short else ""
+    left_out += f", {dataset.images} images left out" if dataset.images else ""
     console.print(f"{dataset.url}: {len(dataset)} clips{left_out}")
 
     torch.manual_seed(settings.seed)

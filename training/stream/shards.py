@@ -34,6 +34,8 @@ class Shard(BaseModel):
 
     tar: str
     index: str
+    kind: str = "video"
+    """What its samples hold; only videos are read."""
     samples: int = Field(ge=0)
     bytes: int = Field(ge=0)
     sha256: str
@@ -86,8 +88,11 @@ class Dataset:
         self.place = Place(folder or ".")
         self.manifest = self._read_manifest(name)
         self._cache = Cache(self.place, cache_dir, cache_bytes)
+        self.shards = [shard for shard in self.manifest.shards if shard.kind == "video"]
+        self.images = sum(shard.samples for shard in self.manifest.shards if shard.kind == "image")
+        """Samples that are left out because they are images."""
         with ThreadPoolExecutor(8) as pool:
-            tables = list(pool.map(self._read_index, self.manifest.shards))
+            tables = list(pool.map(self._read_index, self.shards))
         self._table = pa.concat_tables(tables) if tables else SAMPLES.empty_table().select(COLUMNS)
         self._shard_of = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
         frames = self._table["frames"].to_numpy()
@@ -96,6 +101,7 @@ class Dataset:
         """Samples that are left out because they have too few frames."""
         if not len(self._rows):
             longest = f"; the longest has {frames.max()}" if len(frames) else ""
+            longest += f"; {self.images} images are left out" if self.images else ""
             raise UserError(
                 f"{self.url}: none of its {len(frames)} samples has the {span} frames that "
                 f"data.frames and data.stride need{longest}"
@@ -110,7 +116,7 @@ class Dataset:
         values = self._table.slice(row, 1).to_pylist()[0]
         return Entry(
             key=values["key"],
-            shard=self.manifest.shards[int(self._shard_of[row])],
+            shard=self.shards[int(self._shard_of[row])],
             offset=values["offset"],
             bytes=values["bytes"],
             sha256=values["sha256"],

@@ -16,7 +16,7 @@ from curation.store import Place, without_secrets
 from curation.tables import CARRIED, Row
 
 _FULL_SHEETS = 24  # with more sheets than this each becomes shorter, so that the page stays readable
-_OF_CLIPS = ("source_id", "start_s", "end_s", "duration_s", "frames", "fps", "width", "height", *CARRIED)
+_OF_CLIPS = ("source_id", "kind", "start_s", "end_s", "duration_s", "frames", "fps", "width", "height", *CARRIED)
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,17 @@ def _order(facts: Facts) -> list[str]:
 
 
 def _card(row: Row, strip: Strip | None, reasons: list[str], order: list[str]) -> Card:
-    size, frames = f"{row['width']}×{row['height']}", f"{row['frames']:,} frames"
+    size, source = f"{row['width']}×{row['height']}", without_secrets(row["source_id"])
+    facts = ["image", size]
+    if row["kind"] != "image":
+        facts = [span(row["duration_s"]), f"{number(row['fps'])} fps", size, f"{row['frames']:,} frames"]
+        source = f"{source}, {clock(row['start_s'])} to {clock(row['end_s'])}"
     return Card(
         clip_id=row["clip_id"],
         strip=strip,
         caption=row["caption"],
-        facts=" · ".join([span(row["duration_s"]), f"{number(row['fps'])} fps", size, frames]),
-        source=f"{without_secrets(row['source_id'])}, {clock(row['start_s'])} to {clock(row['end_s'])}",
+        facts=" · ".join(facts),
+        source=source,
         reasons=reasons,
         measures=[(name.replace("_", " "), number(row[name])) for name in order if row[name] is not None],
     )

@@ -104,7 +104,7 @@ def test_a_source_that_kills_its_decoder_fails_with_the_reason_and_the_others_do
         dict.fromkeys(tables.INPUTS.names) | {"source_id": name, "uri": str(tmp_path / name), "kind": "video"}
         for name in ("a.mp4", "b.mp4")
     ]
-    jail = split._scanner._jail
+    jail = split._scanner.jail
     _scan(jail, film)
     shooter = _shoot(jail, 2)
     sources = split.process(Unit(0, ""), rows, tmp_path).tables["sources"]
