@@ -19,7 +19,7 @@ from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, UnidentifiedImageErr
 
 from curation.video.clips import is_black
 from curation.video.jpeg import stripped
-from curation.video.motion import brightness, sharpness
+from curation.video.motion import sharpness
 from curation.video.probe import MediaError
 from curation.video.remote import Media
 from curation.video.thumbnails import encoded, phash
@@ -63,6 +63,7 @@ def look(media: Media, size: int) -> dict[str, Any]:
         frames = _frames(image)
     rgb = np.asarray(_scaled(picture, size))
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    brightness, contrast = float(luma.mean()) / 255, float(luma.std()) / 255
     told = [f"it holds {frames} pictures; the first is taken"] if frames > 1 else []
     return {
         "codec": str(image.format).lower(),
@@ -71,8 +72,8 @@ def look(media: Media, size: int) -> dict[str, Any]:
         "thumbnail": encoded(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)),
         "phash": phash(luma),
         "sharpness": sharpness(luma),
-        "brightness": brightness(luma),
-        "black": float(is_black(brightness(luma), float(luma.std()) / 255)),
+        "brightness": brightness,
+        "black": float(is_black(brightness, contrast)),
         "warning": "; ".join([*told, *([warning] if warning else [])]) or None,
     }
 
