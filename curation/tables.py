@@ -139,6 +139,13 @@ _CAPTION_FIELDS = [
     column("caption_model", pa.string(), "The model that answered, where one did.", null=True),
     column("caption_prompt", pa.string(), "The first 16 hex digits of the prompt's sha256, where one was.", null=True),
     column(
+        "caption_score",
+        pa.float32(),
+        "Cosine of the caption and the clip by CLIP, with score.clip.",
+        "-1 to 1",
+        null=True,
+    ),
+    column(
         "caption_flags",
         pa.list_(pa.string()),
         "What is wrong with the caption: refusal, truncated, repeats, language.",

@@ -20,6 +20,8 @@ from curation.tables import Row
 from curation.text import hygiene, language
 from curation.text.words import words
 
+_EMBEDDING = "clip_embedding"
+
 
 @dataclass
 class Told:
@@ -61,6 +63,7 @@ class Caption(Phase):
         known = captioners(self.recipe.caption)
         return [
             self.recipe.caption.language,
+            self.recipe.score.clip and self.recipe.score.clip.model_dump(mode="json"),
             *(
                 [name, [known[asked].identity(style) for asked in self._asked_for(style)]]
                 for name, style in self._styles
@@ -75,7 +78,12 @@ class Caption(Phase):
         sources = out.table(parts.path("sources", unit.number), ["source_id", "caption"])
         of_source = dict(zip(sources["source_id"].to_pylist(), sources["caption"].to_pylist()))
         clips = super().rows(out, unit)
-        return [row | {"source_caption": of_source[row["source_id"]]} for row in clips if row["clip_id"] in chosen]
+        rows = [row | {"source_caption": of_source[row["source_id"]]} for row in clips if row["clip_id"] in chosen]
+        if self.recipe.score.clip is None:
+            return rows
+        scores = out.table(parts.path("scores", unit.number), ["clip_id", _EMBEDDING])
+        embeddings = dict(zip(scores["clip_id"].to_pylist(), scores[_EMBEDDING].to_pylist()))
+        return [row | {_EMBEDDING: embeddings[row["clip_id"]]} for row in rows]
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         """Rows are clips with the source's caption in `source_caption`."""
@@ -84,10 +92,21 @@ class Caption(Phase):
         with self._answers.of_unit(unit.number) as answers:
             told = {name: self._told(clips, style, answers) for name, style in self._styles}
         captions = [self._row(clip.clip_id, {name: told[name][clip.clip_id] for name in told}) for clip in clips]
+        if self.recipe.score.clip is not None:
+            self._score(captions, {row["clip_id"]: row[_EMBEDDING] for row in rows})
         without = sum(row["caption"] is None for row in captions)
         passing = sum(any(told[name][clip.clip_id].passing for name in told) for clip in clips)
         notes = {"unreachable": passing} if passing else {}
         return Output({"captions": captions}, notes=notes, counts={"clips": len(captions), "failed": without})
+
+    def _score(self, captions: Sequence[Row], embeddings: Mapping[str, Any]) -> None:
+        from curation.models.similarity import similarities
+
+        assert self.recipe.score.clip is not None
+        texts = {row["clip_id"]: row["caption"] for row in captions if row["caption"]}
+        found = similarities(self.recipe.score.clip, texts, embeddings)
+        for row in captions:
+            row["caption_score"] = found.get(row["clip_id"])
 
     @property
     def _styles(self) -> list[tuple[str, Style]]:
@@ -133,6 +152,7 @@ class Caption(Phase):
             "captioner": shown["captioner"],
             "caption_model": shown["model"],
             "caption_prompt": shown["prompt"],
+            "caption_score": None,
             "caption_flags": shown["flags"] or [],
             "captions": captions,
             "caption_error": "; ".join(errors) or None,

@@ -177,6 +177,7 @@ def test_row_says_who_was_asked_what_and_what_is_wrong(tmp_path: Path) -> None:
         "captioner": "endpoint",
         "caption_model": "tiny",
         "caption_prompt": hashed,
+        "caption_score": None,
         "caption_flags": ["truncated", "repeats"],
         "captions": [
             {

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from curation import cli, parts, recipe
-from curation.models.clip import ClipModel
+from curation.models.clip import ClipModel, loaded
 from curation.phases import score as score_phase
 from curation.phases.score import Score
 from curation.plan import Plan
@@ -173,6 +173,12 @@ select:
         assert row["zero_shot"] in ("red", "blue") and 0 <= row["watermark"] <= 1
         assert row["aesthetic_min"] <= row["aesthetic"]
         assert "clip_embedding" not in row
+    stored = parts.read(Place(str(out)), "scores", ["clip_id", "clip_embedding"])
+    embeddings = dict(zip(stored["clip_id"].to_pylist(), stored["clip_embedding"].to_pylist()))
+    for row in rows:
+        text = loaded(Clip(model=str(tiny_clip))).texts([row["caption"]])[0]
+        embedding = np.array(embeddings[row["clip_id"]], float)
+        assert row["caption_score"] == pytest.approx(text @ embedding / np.linalg.norm(embedding), abs=1e-5)
     checked = reelmill("verify", out)
     assert checked.returncode == 0, checked.stdout
 
