@@ -85,7 +85,7 @@ def test_change_of_text_or_head_looks_at_no_picture_again(
         raise AssertionError("a picture was decoded")
 
     with monkeypatch.context() as patched:
-        patched.setattr("curation.phases.pictures._decoded", looked)
+        patched.setattr("curation.phases.pictures.decoded", looked)
         after = _score(clips, more)
     for row, earlier in zip(after, before, strict=True):
         assert {name: row[name] for name in earlier} == earlier
