@@ -18,7 +18,7 @@ from curation.errors import Incomplete, LedgerError, UserError
 from curation.events import Events
 from curation.metrics import Metrics
 from curation.models.scorers import fetch
-from curation.phases import Needs, Unit, ingest, report, select, shard
+from curation.phases import Needs, Unit, card, ingest, report, select, shard
 from curation.plan import Plan
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe
@@ -299,7 +299,10 @@ class Run:
         """Assert the sums and write them down."""
         if wrong := ledger.discrepancies(self.out):
             raise LedgerError("; ".join(wrong[:5]))
-        self._commit("ledger.json", json.dumps(ledger.balance(self.out), indent=1, ensure_ascii=False).encode())
+        sums = ledger.balance(self.out)
+        self._commit("ledger.json", json.dumps(sums, indent=1, ensure_ascii=False).encode())
+        licences = parts.read(self.out, "sources", ["licence"])["licence"].to_pylist()
+        self._commit(card.CARD, card.card(self.recipe, generations.read(self.out), sums, licences).encode())
 
     def _commit(self, path: str, data: bytes) -> bool:
         """Write a file unless it already holds these bytes; whether it was written."""

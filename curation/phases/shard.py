@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curation import parts, recipe, tables
 from curation.generations import Manifest, next_shard
-from curation.phases import Needs, Output, Phase, Unit
+from curation.phases import Needs, Output, Phase, Unit, sidecars
 from curation.phases.buckets import bucketed
 from curation.phases.cut import OF_PACKING, Cut, encoding_settings
 from curation.phases.score import travelling
@@ -64,7 +64,7 @@ def holding(out: Place, number: int) -> list[str]:
 class Shard(Phase):
     name = "shard"
     reads = "cuts"
-    version = 2
+    version = 3
     writes = ("shards",)
     needs = Needs(cpus=1, memory_mb=512)
 
@@ -109,7 +109,8 @@ class Shard(Phase):
             "tar_sha256": sha256_of(tar_path),
         }
         counts = {"samples": len(samples), "failed": len(failed)}
-        return Output({"shards": samples}, {f"shards/{tar_path.name}": tar_path}, notes, counts)
+        files = {tar_path.name: tar_path, **sidecars.written(tar_path, samples)}
+        return Output({"shards": samples}, {f"shards/{name}": path for name, path in files.items()}, notes, counts)
 
     def _sample(self, row: Row, shard: str) -> Row:
         names = set(self.schema("shards").names) - {"offset"}

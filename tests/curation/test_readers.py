@@ -127,3 +127,56 @@ def test_rows_that_do_not_fit_the_contract_are_refused() -> None:
     with pytest.raises(ValueError, match="missing"):
         tables.table([{"clip_id": "a", "drop_reasons": []}], tables.SELECTION)
     assert tables.table([], tables.CLIPS).schema == pa.schema(tables.CLIPS)
+
+
+def test_dali_finds_every_member_by_the_index_beside_the_tar(dataset: Path, rows: dict[str, dict]) -> None:
+    """As DALI's wds2idx writes it: `v1.2 COUNT`, then for each sample extension, offset, size, name of its members."""
+    keys = []
+    for tar in map(Path, _tars(dataset)):
+        version, *lines = tar.with_suffix(".idx").read_text().splitlines()
+        assert version == f"v1.2 {len(lines)}"
+        data = tar.read_bytes()
+        for line in lines:
+            words = line.split(" ")
+            members = {
+                words[at]: (int(words[at + 1]), int(words[at + 2]), words[at + 3]) for at in range(0, len(words), 4)
+            }
+            offset, size, name = members["mp4"]
+            key = name.removesuffix(".mp4")
+            keys.append(key)
+            assert hashlib.sha256(data[offset : offset + size]).hexdigest() == rows[key]["sha256"]
+            offset, size, _ = members["txt"]
+            assert data[offset : offset + size].decode() == rows[key]["caption"]
+    assert sorted(keys) == sorted(rows)
+
+
+def test_webshart_finds_media_and_their_json(dataset: Path, rows: dict[str, dict]) -> None:
+    keys = []
+    for tar in map(Path, _tars(dataset)):
+        told = json.loads(tar.with_suffix(".json").read_text())
+        data = tar.read_bytes()
+        assert told["filesize"] == len(data)
+        for name, member in told["files"].items():
+            key, _, extension = name.partition(".")
+            if extension != "mp4":
+                continue
+            keys.append(key)
+            media = data[member["offset"] : member["offset"] + member["length"]]
+            assert hashlib.sha256(media).hexdigest() == rows[key]["sha256"]
+            assert (member["width"], member["height"]) == (rows[key]["width"], rows[key]["height"])
+            about = json.loads(data[member["json_offset"] : member["json_offset"] + member["json_length"]])
+            assert about["clip_id"] == rows[key]["clip_id"]
+    assert sorted(keys) == sorted(rows)
+
+
+def test_dataset_card_lets_hugging_face_load_the_folder(dataset: Path, rows: dict[str, dict], tmp_path: Path) -> None:
+    import datasets
+
+    assert datasets.get_dataset_config_names(str(dataset)) == ["video"]
+    loaded = datasets.load_dataset(
+        str(dataset), "video", split="train", streaming=True, cache_dir=str(tmp_path)
+    ).cast_column("mp4", datasets.Video(decode=False))
+    assert {sample["__key__"] for sample in loaded} == set(rows)
+    text = (dataset / "README.md").read_text()
+    assert f"{len(rows):,} captioned samples" in text
+    assert "| not given | 5 |" in text
