@@ -131,6 +131,9 @@ def verify(
     seed: Annotated[int, typer.Option(help="Of the choice of these clips.")] = 0,
     address: Address = None,
     journal: Annotated[Optional[Path], typer.Option(help="Where a stopped check notes how far it is.")] = None,
+    generation: Annotated[
+        Optional[int], typer.Option(min=0, help="The shards of an older generation  [default: all of the newest]")
+    ] = None,
 ) -> None:
     """Check sums, checksums, every tar and every clip of an output; exit 1 and a list where anything is wrong."""
     from curation.check import Quick
@@ -138,7 +141,9 @@ def verify(
 
     mode = Quick(clips, seed) if quick else None
     try:
-        wrong, told = verified(out, Console(stderr=True), quick=mode, address=address, journal=journal)
+        wrong, told = verified(
+            out, Console(stderr=True), quick=mode, address=address, journal=journal, generation=generation
+        )
     except KeyboardInterrupt:
         _fail("stopped; run the same command again to go on from here", 130)
     for line in wrong:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from curation import ledger, tables
+from curation import generations, ledger, tables
 from curation.check import Checked, Quick, check
 from curation.engine import Engine, Failure, Where
 from curation.errors import Incomplete, StoreError, UserError
@@ -40,6 +40,7 @@ def verify(
     quick: Quick | None = None,
     address: str | None = None,
     journal: Path | None = None,
+    generation: int | None = None,
 ) -> tuple[list[str], str]:
     """Everything that is wrong with an output, a sentence each, and what was looked at.
 
@@ -48,16 +49,17 @@ def verify(
         address: of a Ray cluster that checks the shards; None checks them here.
         journal: where to note what has been checked; by default in the output, or in the user's cache folder
             where the output is not a folder that can be written to.
+        generation: an older one, of which the shards are checked; the tables have gone on since, and are left out.
 
     Raises:
         UserError: there is no finished output at this place.
         Incomplete: some shards could not be checked.
     """
     out = Place(root)
-    manifest = _manifest(out)
+    manifest = _manifest(out) if generation is None else generations.read(out, generation)
     units = [_unit(number, shard) for number, shard in enumerate(manifest["shards"])]
     out = _listed(out, len(units))
-    wrong = _sums(out)
+    wrong = _sums(out) if generation is None else []
     key = fingerprint(
         _VERSION, root, [quick.clips, quick.seed] if quick else None, [unit.fingerprint for unit in units]
     )
@@ -80,7 +82,8 @@ def verify(
         wrong.extend(notes.found[number])
     megabytes = sum(shard["bytes"] for shard in manifest["shards"]) / 1e6
     how = f"checked by {quick.clips} clips of each" if quick else "checked"
-    return wrong, f"{len(units)} shards, {manifest['samples']} clips, {megabytes:.1f} MB {how}"
+    of = "" if generation is None else f" of generation {generation}"
+    return wrong, f"{len(units)} shards{of}, {manifest['samples']} clips, {megabytes:.1f} MB {how}"
 
 
 def _by_threads(work: Callable[[Unit, bool], Checked], units: Sequence[Unit]) -> Iterator[Checked]:

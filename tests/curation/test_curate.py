@@ -173,6 +173,10 @@ def test_growth_killed_anywhere_leaves_what_was_published_and_ends_in_the_same_f
     whole = [name for name in first if name.startswith(("manifest-", "shards/", "inputs/0", "clips/", "scores/"))]
     assert all(grown[name] == first[name] for name in whole)
     old, new = (json.loads((killed / f"manifest-0000{n}.json").read_text()) for n in (0, 1))
+    checked = reelmill("verify", killed, "--generation", 0)
+    assert checked.returncode == 0, checked.stdout
+    assert f"of generation 0, {old['samples']} clips" in checked.stdout
+    assert "no generation 7 here; there are: 0, 1" in reelmill("verify", killed, "--generation", 7).stderr
     assert new["shards"][: len(old["shards"])] == old["shards"]
     assert {row["source_id"] for row in samples(killed)} == {f"{name}.mp4" for name in "abcde"}
     assert reelmill("verify", killed).returncode == 0
