@@ -258,17 +258,11 @@ def _run(
         return
     if phases is None or "shard" in phases:
         sums = ledger.balance(run.out)
-        _print_funnel(ledger.funnel(sums))
+        print(ledger.as_text(ledger.funnel(sums)))
         if not sums["clips"]["kept"]:
             print("no clip was kept: look at the reasons above, or in the report")
     cpu_s, peak_mb = run.usage
     print(f"{place}: done in {seconds:.1f} s, {cpu_s:.1f} CPU s in workers, at most {peak_mb:.0f} MB in one process")
-
-
-def _print_funnel(lines: list[tuple[str, int, str]]) -> None:
-    width = max(len(name) for name, _, _ in lines)
-    for name, count, more in lines:
-        print(f"{name:<{width}}  {count:>9,}  {more}".rstrip())
 
 
 def main() -> None:

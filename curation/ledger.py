@@ -110,6 +110,12 @@ def discrepancies(out: Place) -> list[str]:
     return wrong
 
 
+def as_text(lines: list[tuple[str, int, str]]) -> str:
+    """A funnel as aligned lines."""
+    width = max(len(name) for name, _, _ in lines)
+    return "\n".join(f"{name:<{width}}  {count:>9,}  {more}".rstrip() for name, count, more in lines)
+
+
 def funnel(sums: dict[str, Any]) -> list[tuple[str, int, str]]:
     """The way from inputs to samples as lines: what, how many, why the rest went."""
     sources, clips, samples = sums["sources"], sums["clips"], sums["samples"]

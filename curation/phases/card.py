@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from curation.generations import Manifest
-from curation.ledger import funnel
+from curation.ledger import as_text, funnel
 from curation.recipe import Recipe, Rule
 
 CARD = "README.md"
@@ -43,7 +43,6 @@ def card(recipe: Recipe, manifest: Manifest, sums: dict[str, Any], licences: Seq
         "configs": [_config(kind, manifest) for kind in kinds if manifest["shards"]],
     }
     front = yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100)
-    lines = [f"{name} {count:,} {more}".rstrip() for name, count, more in funnel(sums)]
     members = " or ".join(f"`key.{_MEMBER[kind]}`" for kind in kinds)
     return f"""---
 {front}---
@@ -65,7 +64,7 @@ Each sample is {members}, its caption `key.txt`, and `key.json` with the source,
 ## Where everything went
 
 ```
-{chr(10).join(lines)}
+{as_text(funnel(sums))}
 ```
 
 ## What was kept
