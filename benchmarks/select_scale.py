@@ -32,7 +32,8 @@ from curation.phases.select.duplicates import repeated
 from curation.phases.select.embeddings_alike import EmbeddingsAlike
 from curation.phases.select.pictures_alike import PicturesAlike
 from curation.plan import Plan
-from curation.recipe import Balance, Recipe, Rule
+from curation.recipe import Recipe
+from curation.recipe_select import Balance, Rule, Select
 from curation.store import Place
 from curation.validate import as_yaml, parse
 
@@ -107,7 +108,7 @@ def _picked(chance: np.random.Generator, names: np.ndarray, clips: int) -> pa.Ar
 
 def _rules(clips: int) -> dict[str, Any]:
     table = a_table(clips)
-    chosen = parse({"rules": RULES}, recipe.Select)
+    chosen = parse({"rules": RULES}, Select)
     told: dict[str, Any] = {"table_mb": round(table.nbytes / 2**20)}
 
     def decided(**given: Any) -> pa.Table:

@@ -24,7 +24,8 @@ from curation.phases.select.reasons import Verdict
 from curation.phases.select.rules import checked
 from curation.phases.select.what_if import End, Sweep, ends, sweep
 from curation.plan import SELECTION, Plan
-from curation.recipe import Bound, Recipe, Rule
+from curation.recipe import Recipe
+from curation.recipe_select import Bound, Rule
 from curation.store import Place
 from curation.validate import parse
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from curation.models.pictures import decoded
-from curation.recipe import Caption, CaptionerName, Style
+from curation.recipe_caption import Caption, CaptionerName, Style
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from curation.errors import UserError
 from curation.models.captioners import Answer, Shown
-from curation.recipe import Endpoint, Style
+from curation.recipe_caption import Endpoint, Style
 
 # No honest answer is longer. Bytes.
 LONGEST = 4 << 20

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from curation.models.captioners import Answer, Captioner, Shown
-from curation.recipe import Style
+from curation.recipe_caption import Style
 
 # Hue names by their upper end on OpenCV's scale of 0 to 180 (two degrees a step).
 _HUES = (

@@ -19,7 +19,7 @@ from curation.errors import UserError
 from curation.models import chat
 from curation.models.captioners import Answer, Captioner, Shown, Spent, prompt_hash
 from curation.models.chat import Fault, Refused
-from curation.recipe import Endpoint, Style
+from curation.recipe_caption import Endpoint, Style
 
 # After so many clips in a row that were given up, with no answer in between, it is the server's fault.
 _DOWN = 10
@@ -31,7 +31,7 @@ _PATIENCE_S = 900.0
 
 
 class EndpointCaptioner(Captioner):
-    """See `recipe.Endpoint`."""
+    """See `recipe_caption.Endpoint`."""
 
     name = "endpoint"
     remembered = True

@@ -12,7 +12,7 @@ from typing import Any
 
 from curation.errors import UserError
 from curation.models.captioners import Answer, Captioner, Shown, prompt_hash
-from curation.recipe import LocalModel, Style
+from curation.recipe_caption import LocalModel, Style
 
 
 class LocalCaptioner(Captioner):

@@ -14,7 +14,7 @@ from curation.answers import Answers, UnitAnswers, key_of
 from curation.errors import UserError
 from curation.models.captioners import Answer, Captioner, Shown, captioners, prompt_hash
 from curation.phases import Needs, Output, Phase, Unit
-from curation.recipe import CaptionerName, Style
+from curation.recipe_caption import CaptionerName, Style
 from curation.store import Place
 from curation.tables import Row
 from curation.text import hygiene, language

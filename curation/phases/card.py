@@ -14,7 +14,8 @@ import yaml
 
 from curation.generations import Manifest
 from curation.ledger import as_text, funnel
-from curation.recipe import Recipe, Rule
+from curation.recipe import Recipe
+from curation.recipe_select import Rule
 
 CARD = "README.md"
 # The hub's names for sizes (huggingface.co/docs/hub/datasets-cards).

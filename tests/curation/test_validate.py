@@ -9,7 +9,7 @@ import yaml
 
 from curation import recipe, validate
 from curation.errors import UserError
-from curation.recipe import Rule
+from curation.recipe_select import Rule
 
 GOOD = """\
 name: films
@@ -55,7 +55,7 @@ def test_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         (("min: 16", "min: p101"), ["m.yaml:7:", "select.rules.0.min", "p0 to p100", "'p101'"]),
         (("min: 16", "min: true"), ["m.yaml:7:", "select.rules.0.min"]),
         ((", min: 16", ""), ["m.yaml:7:", "'frames' needs min, max, between, one_of"]),
-        (("[describe]", "[descrybe]"), ["m.yaml:9:", "caption.from.0", "'source' or 'describe'", "'descrybe'"]),
+        (("[describe]", "[descrybe]"), ["m.yaml:9:", "caption.from.0", "'source', 'describe'", "'descrybe'"]),
         (("[describe]", "[]"), ["m.yaml:9:", "caption.from", "at least 1"]),
         (("10}", "ten}"), ["m.yaml:4:", "split.max_seconds", "'ten'"]),
         (("10}", "-1}"), ["m.yaml:4:", "split.max_seconds", "greater than 0"]),

@@ -13,7 +13,8 @@ from curation.errors import UserError
 from curation.phases import select
 from curation.phases.select.what_if import sweep
 from curation.plan import Plan
-from curation.recipe import Recipe, Rule
+from curation.recipe import Recipe
+from curation.recipe_select import Rule
 from curation.store import Place
 from curation.validate import as_yaml, parse
 from curation.whatif import lines, what_if

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from curation.phases.report.amounts import number
 from curation.phases.report.facts import Facts
 from curation.phases.select import Resolved
-from curation.recipe import Bound
+from curation.recipe_select import Bound
 
 
 @dataclass(frozen=True)

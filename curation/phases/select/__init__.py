@@ -10,7 +10,7 @@ from curation.phases.select.captions import flagged
 from curation.phases.select.decide import DUPLICATE, decide
 from curation.phases.select.order import kept_by
 from curation.phases.select.rules import OF_CAPTION, Resolved
-from curation.recipe import Select
+from curation.recipe_select import Select
 
 __all__ = [
     "DUPLICATE",

@@ -11,7 +11,7 @@ from curation.phases.select.order import at_random, best_first
 from curation.phases.select.percentiles import Bools
 from curation.phases.select.reasons import Verdict
 from curation.phases.select.rules import coded
-from curation.recipe import Balance
+from curation.recipe_select import Balance
 
 
 def balanced(clips: pa.Table, balance: Balance, keep_by: Sequence[str], rows: Bools) -> Verdict:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from curation.phases.select.percentiles import Bools
 from curation.phases.select.reasons import Verdict
 from curation.phases.select.rules import coded
-from curation.recipe import CaptionFlag
+from curation.recipe_select import CaptionFlag
 
 COLUMNS = ("source_id", "caption", "captioner", "caption_flags")
 

@@ -12,7 +12,7 @@ from curation import tables
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.reasons import Verdict, listed, passed
 from curation.phases.select.rules import OF_CAPTION, Resolved, apply
-from curation.recipe import Rule
+from curation.recipe_select import Rule
 
 DUPLICATE = "duplicate"
 

@@ -14,7 +14,7 @@ from curation.phases.select.order import best_first
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.pictures_alike import Pairs, PicturesAlike
 from curation.phases.select.rules import is_image
-from curation.recipe import Duplicates
+from curation.recipe_select import Duplicates
 
 VERSION = 1
 """Raised when the same clips would now give other duplicates."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from curation.errors import UserError
 from curation.phases.select.percentiles import Ints
 from curation.phases.select.rules import checked, is_number, numbers
-from curation.recipe import Select
+from curation.recipe_select import Select
 
 # Without `keep_by`: the first of these that is scored, then the larger picture.
 _SCORES = ("aesthetic", "signal")

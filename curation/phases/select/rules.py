@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from curation.errors import UserError
 from curation.phases.select.percentiles import Bools, Floats, Ints, percentile, percentiles
 from curation.phases.select.reasons import Verdict
-from curation.recipe import Bound, Rule
+from curation.recipe_select import Bound, Rule
 from curation.tables import CAPTIONS
 
 # Columns that exist only once a clip is captioned; rules on them see only clips that pass the others.

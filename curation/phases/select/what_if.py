@@ -12,7 +12,7 @@ import pyarrow as pa
 from curation.errors import UserError
 from curation.phases.select.decide import Flags, Limit, Search, judge
 from curation.phases.select.rules import checked, is_number
-from curation.recipe import Bound, Rule
+from curation.recipe_select import Bound, Rule
 
 End = Literal["min", "max"]
 _USUAL: tuple[Bound, ...] = tuple(f"p{share}" for share in (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100))

@@ -17,7 +17,7 @@ from curation.errors import UserError
 from curation.models.captioners import Answer, Shown, Spent
 from curation.models.chat import Fault, Refused, answer
 from curation.models.endpoint import EndpointCaptioner
-from curation.recipe import Endpoint, Style
+from curation.recipe_caption import Endpoint, Style
 from tests import chat
 from tests.chat import ChatServer, seen
 

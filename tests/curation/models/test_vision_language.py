@@ -10,7 +10,7 @@ import pytest
 from curation.errors import UserError
 from curation.models.captioners import Answer, Shown
 from curation.models.vision_language import LocalCaptioner
-from curation.recipe import LocalModel, Style
+from curation.recipe_caption import LocalModel, Style
 from tests import tiny_qwen
 from tests.curation.models.test_endpoint import clips
 

@@ -14,7 +14,8 @@ from curation import tables
 from curation.errors import UserError
 from curation.phases import select
 from curation.phases.select import balanced
-from curation.recipe import Balance, Recipe, Rule, Select
+from curation.recipe import Recipe
+from curation.recipe_select import Balance, Rule, Select
 from curation.validate import parse
 
 GROUPS = st.lists(st.tuples(st.sampled_from(["sea", "city", None]), st.integers(0, 3)), max_size=40)

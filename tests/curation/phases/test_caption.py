@@ -23,7 +23,8 @@ from curation.errors import UserError
 from curation.models.captioners import Answer, Captioner, Shown
 from curation.phases import Unit
 from curation.phases.caption import Caption
-from curation.recipe import Recipe, Style
+from curation.recipe import Recipe
+from curation.recipe_caption import Style
 from curation.store import Place
 from tests import chat
 from tests.chat import ChatServer, seen

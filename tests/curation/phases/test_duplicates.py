@@ -17,7 +17,7 @@ from curation.phases.select import duplicates
 from curation.phases.select.embeddings_alike import EmbeddingsAlike
 from curation.phases.select.order import best_first
 from curation.phases.select.pictures_alike import PicturesAlike
-from curation.recipe import Duplicates, Rule, SameMeaning, Select
+from curation.recipe_select import Duplicates, Rule, SameMeaning, Select
 
 
 def a_hash(seed: int, flips: int = 0) -> int:

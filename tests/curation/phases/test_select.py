@@ -14,7 +14,7 @@ from curation import tables
 from curation.errors import UserError
 from curation.phases.select import decide
 from curation.phases.select.rules import check
-from curation.recipe import Rule, Select
+from curation.recipe_select import Rule, Select
 
 SCHEMA = pa.schema([*tables.CLIPS, tables.column("signal", pa.float32(), "", null=True), *tables.CAPTIONS])
 

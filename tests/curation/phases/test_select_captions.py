@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curation.phases.select import decide, flagged
 from curation.phases.select.reasons import listed
-from curation.recipe import Rule
+from curation.recipe_select import Rule
 
 FLAGS = ("refusal", "truncated", "repeats", "language")
 _ROW = st.tuples(
