@@ -81,14 +81,15 @@ def _assert_vouched(out: Place) -> None:
         assert out.table(parts.path(table, 0))["clip_id"].to_pylist() == [f"{table} {told}"]
 
 
-def _prove(out: Place, failing: Callable[[int], Iterator[None] | Any]) -> int:
-    """From an empty place and from one with another unit's output, fail at each call in turn; how many there were.
+def _prove(out: Place, failing: Callable[[int], Any], befores: Sequence[str]) -> int:
+    """From each of these states, fail at each call in turn; how many there were.
 
     Args:
+        befores: the unit whose output is there before; "" for none.
         failing: gives a context in which the call of this number fails; its value tells whether there was such a call.
     """
     calls = 0
-    for before in ("", "old"):
+    for before in befores:
         number, reached = 0, True
         while reached:
             number += 1
@@ -123,12 +124,17 @@ def _prove(out: Place, failing: Callable[[int], Iterator[None] | Any]) -> int:
     return calls
 
 
+_CALLS = ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir")
 _watched: dict[str, Any] = {"folder": None, "at": 0, "seen": 0}
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Fails the call of the chosen number on files of the watched folder. Audit hooks cannot be taken away again."""
-    if _watched["folder"] is None or event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir"):
+    if (
+        not _watched
+        or _watched["folder"] is None
+        or event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir")
+    ):
         return
     if not isinstance(arguments[0], (str, os.PathLike)) or not os.fspath(arguments[0]).startswith(_watched["folder"]):
         return
@@ -151,7 +157,7 @@ def test_disk_that_fails_at_any_call_never_vouches_for_what_is_not_there(tmp_pat
         finally:
             _watched["folder"] = None
 
-    assert _prove(Place(tmp_path / "out"), failing) > 20
+    assert _prove(Place(tmp_path / "out"), failing, ("", "old")) > 20
 
 
 def test_object_store_that_fails_at_any_request_never_vouches_for_what_is_not_there(
@@ -173,4 +179,4 @@ def test_object_store_that_fails_at_any_request_never_vouches_for_what_is_not_th
             proxy.fault = lambda request, method: PASS
             proxy.harmed = harmed
 
-    assert _prove(out, failing) > 8
+    assert _prove(out, failing, ("old",)) > 8

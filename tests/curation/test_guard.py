@@ -84,7 +84,9 @@ def test_a_killed_command_takes_its_work_with_it() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_once(number: signal.Signals) -> None:
-    run = _guarded(f"signal.signal({int(number)}, lambda *_: sys.exit(7)); print('up', flush=True); time.sleep(60)")
+    # Short sleeps: a signal that comes just before one is only seen after it.
+    work = f"signal.signal({int(number)}, lambda *_: sys.exit(7)); print('up', flush=True)"
+    run = _guarded(f"{work}; [time.sleep(0.1) for _ in range(600)]")
     assert run.stdout is not None
     run.stdout.readline()
     run.send_signal(number)

@@ -89,7 +89,7 @@ def test_a_cut_shows_the_frames_that_its_row_says(tmp_path: Path, film: Odd) -> 
             raise MediaError("times are not the file's own")
         encode(source, target, **given, time_base=found.head.time_base, size=size, encoding=ENCODING, timeout_s=60)
     except MediaError:
-        assert recut(source, [given | {"target": str(target)}], size, dataclasses.asdict(ENCODING), 60) == [None]
+        assert recut(source, [given | {"target": str(target)}], size, ENCODING, 60) == [list(range(end - first))]
     shown = _found(target)
     assert len(shown.pts) == end - first
     times = [(pts - shown.pts[0]) * shown.head.time_base for pts in shown.pts]
@@ -110,7 +110,7 @@ def test_both_ways_of_cutting_give_the_same_pictures(tmp_path: Path, name: str) 
     later = {"start_pts": found.pts[20], "end_pts": found.pts[25]}
     encode(source, one, **given, time_base=found.head.time_base, size=size, encoding=ENCODING, timeout_s=60)
     clips = [given | {"target": str(two)}, later | {"target": str(three)}]
-    assert recut(source, clips, size, dataclasses.asdict(ENCODING), 60) == [None, None]
+    assert recut(source, clips, size, ENCODING, 60) == [list(range(15)), list(range(5))]
     assert index(three)["frames"] == 5
     assert index(one)["frame_pts"] == index(two)["frame_pts"]
     for a, b in zip(films.decoded(one), films.decoded(two)):
