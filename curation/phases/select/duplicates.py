@@ -13,7 +13,7 @@ from curation.phases.select.embeddings_alike import EmbeddingsAlike
 from curation.phases.select.order import best_first
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.pictures_alike import Pairs, PicturesAlike
-from curation.phases.select.rules import is_image
+from curation.phases.select.rules import OF_CAPTION, is_image
 from curation.recipe_select import Duplicates
 
 VERSION = 1
@@ -35,8 +35,13 @@ def columns(settings: Duplicates, keep_by: Sequence[str], known: pa.Schema) -> l
     """The columns that the search looks at.
 
     Raises:
-        UserError: embeddings are asked for and no scorer writes them.
+        UserError: embeddings are asked for and no scorer writes them, or clips are ranked by what only captions tell.
     """
+    if late := [name for name in keep_by if name in OF_CAPTION]:
+        raise UserError(
+            f"select.keep_by: {late[0]!r} is not known yet when near-duplicates are dropped, before captioning; "
+            "rank by another column, or leave out select.duplicates"
+        )
     names = ["kind", *keep_by, *(["phash"] if settings.phash else []), *([EMBEDDING] if settings.embedding else [])]
     if settings.embedding and EMBEDDING not in known.names:
         raise UserError(

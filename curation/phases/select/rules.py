@@ -65,6 +65,11 @@ def check(rules: Sequence[Rule], known: pa.Schema) -> None:
             _check_pattern(getattr(rule, key), f"{where}.{key}")
         if rule.by is not None:
             check_groups(rule.by, known, f"{where}.by")
+            if rule.by in OF_CAPTION and rule.field not in OF_CAPTION:
+                raise UserError(
+                    f"{where}.by: {rule.by!r} is not known yet when {rule.field!r} is judged, before captioning; "
+                    "take groups by another column"
+                )
 
 
 def check_groups(name: str, known: pa.Schema, where: str) -> None:

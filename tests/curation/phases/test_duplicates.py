@@ -195,3 +195,12 @@ def test_embeddings_that_nobody_wrote_are_asked_for_in_vain() -> None:
         select.check(Select(keep_by=["signl"]), known)
     with pytest.raises(UserError, match="ranked by numbers"):
         select.check(Select(keep_by=["category"]), known)
+
+
+def test_what_only_captions_tell_decides_nothing_before_captioning() -> None:
+    known = pa.schema([*tables.CLIPS, *tables.CAPTIONS.remove(0)])
+    with pytest.raises(UserError, match="select.keep_by: 'caption_score' is not known yet"):
+        select.check(Select(duplicates=Duplicates(), keep_by=["caption_score"]), known)
+    with pytest.raises(UserError, match="select.rules.0.by: 'captioner' is not known yet"):
+        select.check(Select(rules=[Rule(field="motion", min="p5", by="captioner")]), known)
+    select.check(Select(rules=[Rule(field="caption_words", min="p5", by="captioner")], keep_by=["caption_score"]), known)
