@@ -57,11 +57,14 @@ class Plan:
         sources = parts.footers(self.out, "sources")
         clips = parts.read(self.out, "clips", ["clip_id"], numbered=True).filter(kept)
         part = clips["part"].to_numpy()
+        # How well a caption fits is told by embeddings, which another version of their scorer makes anew.
+        scores = parts.footers(self.out, "scores") if self.recipe.score.clip is not None else {}
         units = []
         for number, content in self._clip_contents():
             first, end = np.searchsorted(part, [number, number + 1])
             given = clips.select(["clip_id"]).slice(first, end - first).combine_chunks()
             inputs = [content, sources[number]["content"], given["clip_id"].to_pylist()]
+            inputs += [scores[number]["scorers"]["clip"]] if scores else []
             units.append(self._unit("caption", number, inputs, given))
         return units
 
@@ -120,10 +123,12 @@ class Plan:
         parts_needed = {part for unit in pending if unit.given for part in unit.given["part"].to_pylist()}
         kept = self.kept(["part", *cut.GIVEN])
         kept = kept.filter(pc.is_in(kept["clip_id"], value_set=wanted.combine_chunks()))
+        contents = dict(self._clip_contents())
         units = []
         for part in sorted(parts_needed):
             given = kept.filter(pc.field("part") == part).combine_chunks()
-            units.append(self._unit("cut", part, given.to_pylist(), given))
+            # An image that was replaced has the same id and range; only what was found in it tells.
+            units.append(self._unit("cut", part, [contents[part], given.to_pylist()], given))
         return units
 
     def clip_schema(self) -> pa.Schema:
