@@ -137,7 +137,8 @@ class Score(Phase):
         """For each scorer a hash of all that its scores depend on."""
         content = unit.given["content"].to_pylist() if unit.given is not None else [unit.fingerprint]
         clip = self.recipe.score.clip
-        model = clip.model_dump(mode="json") if clip is not None else None
+        versions = [scorer.version for scorer in self._scorers if scorer.name == "clip"]
+        model = [*versions, clip.model_dump(mode="json")] if clip is not None else None
         return {
             scorer.name: fingerprint(
                 scorer.name,

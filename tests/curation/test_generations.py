@@ -250,3 +250,14 @@ def test_worker_of_other_versions_is_refused(tmp_path: Path) -> None:
     unit = Unit(0, "x", tools={"av": "0.1"})
     with pytest.raises(UserError, match=r"has av \S+ where the run was started with 0\.1; install the same versions"):
         perform("split", recipe().model_dump_json(by_alias=True), str(tmp_path), unit)
+
+
+def test_cuts_of_clips_in_which_something_else_was_found_are_done_again(tmp_path: Path) -> None:
+    out, plan = Place(tmp_path), Plan(recipe(), Place(tmp_path))
+    decided(out, 4, {0, 1}, {})
+    units = plan.shard_units()
+    (before,) = plan.cut_units(units, units)
+    rows = [a_clip(number) | {"thumbnails": [b"another"]} for number in range(4)]
+    parts.commit(out, "clips", 0, rows, tables.CLIPS, {})
+    (after,) = plan.cut_units(units, units)
+    assert before.given == after.given and before.fingerprint != after.fingerprint
