@@ -203,4 +203,6 @@ def test_what_only_captions_tell_decides_nothing_before_captioning() -> None:
         select.check(Select(duplicates=Duplicates(), keep_by=["caption_score"]), known)
     with pytest.raises(UserError, match="select.rules.0.by: 'captioner' is not known yet"):
         select.check(Select(rules=[Rule(field="motion", min="p5", by="captioner")]), known)
-    select.check(Select(rules=[Rule(field="caption_words", min="p5", by="captioner")], keep_by=["caption_score"]), known)
+    select.check(
+        Select(rules=[Rule(field="caption_words", min="p5", by="captioner")], keep_by=["caption_score"]), known
+    )
