@@ -68,28 +68,34 @@ class Plan:
             units.append(self._unit("caption", number, inputs, given))
         return units
 
-    def shard_units(self) -> list[Unit]:
+    def shard_units(self, retry: bool = False) -> list[Unit]:
         """The shards of the newest generation that still hold what they should, and new ones of all other kept clips.
 
         Each is given all that a sample says of its clips. Doing this again after the new ones were published gives the
         same units, so that it does not matter when a run was killed.
+
+        Args:
+            retry: clips of published shards that could not be cut because a server did not answer are cut again.
         """
         columns = shard.given(travelling(self.recipe))
         kept = self.kept(list(columns.values())).rename_columns(list(columns))
         kept = shard.shuffled(kept, self.recipe.shard.seed)
         published = generations.newest(self.out)
-        units, rest = self._taken_over(kept, published)
+        units, rest = self._taken_over(kept, published, retry)
         first = generations.next_shard(published)
         return units + [self._shard(first + n, given) for n, given in enumerate(shard.dealt(rest, self.recipe.shard))]
 
-    def _taken_over(self, kept: pa.Table, published: generations.Manifest | None) -> tuple[list[Unit], pa.Table]:
+    def _taken_over(
+        self, kept: pa.Table, published: generations.Manifest | None, retry: bool
+    ) -> tuple[list[Unit], pa.Table]:
         """The published shards that hold kept clips alone and say of them what is said now; and all other clips."""
         there = set(parts.units(self.out, "shards"))
         entries = published["shards"] if published else []
         shards = {generations.shard_number(entry): entry.get("made_of") for entry in entries}
         numbers = [number for number, made_of in shards.items() if made_of and number in there]
         with ThreadPoolExecutor(_THREADS) as pool:
-            held = list(pool.map(lambda number: shard.holding(self.out, number), numbers))
+            found = list(pool.map(lambda number: shard.holding(self.out, number), numbers))
+        held = [clips for clips, _ in found]
         ids = pa.array([clip_id for clips in held for clip_id in clips], pa.string())
         of = np.repeat(np.arange(len(held)), [len(clips) for clips in held])
         at = pc.fill_null(pc.index_in(kept["clip_id"], value_set=ids), -1).to_numpy()
@@ -100,7 +106,8 @@ class Plan:
         for place, number in enumerate(numbers):
             rows = order[ends[place] : ends[place + 1]]
             unit = self._shard(number, kept.take(pa.array(rows)))
-            if len(rows) == len(held[place]) and unit.fingerprint == shards[number]:
+            again = retry and found[place][1]
+            if len(rows) == len(held[place]) and unit.fingerprint == shards[number] and not again:
                 units.append(unit)
             else:
                 left[rows] = True

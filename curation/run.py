@@ -68,7 +68,7 @@ class Run:
         self._metrics_at = metrics
         self._metrics: Metrics | None = None
         self._update = update
-        self._retried = {"split", "caption"} if retry_failed else set()
+        self._retried = {"split", "caption", "shard"} if retry_failed else set()
         self._worked = False
         self._seen_done: set[str] = set()
         self._cpu_s = self._peak_mb = 0.0
@@ -194,10 +194,11 @@ class Run:
         self._complete("score", self._plan.score_units)
         self._complete("caption", self._plan.caption_units)
         self._decide(captioned=True)
-        units = self._plan.shard_units()
+        units = self._plan.shard_units(retry="shard" in self._retried)
         if pending := self._pending("shard", units):
             self._units("cut", self._plan.cut_units(units, pending))
             self._units("shard", units)
+        self._retried.discard("shard")
         self._publish(units)
         self._balance()
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation import parts, tables
-from curation.errors import StoreError, UserError
+from curation.errors import StoreError, Unreachable, UserError
 from curation.fetch import fetched
 from curation.phases import Needs, Output, Phase, Unit, stills
 from curation.recipe import Recipe
@@ -70,11 +70,11 @@ class Cut(Phase):
         tar_path = scratch / f"{unit.number:05d}.tar"
         with tarfile.open(tar_path, "w", format=tarfile.USTAR_FORMAT) as tar:
             images = [row for row in rows if row["kind"] == "image"]
-            for clip_id, found in self._cut_images(images, scratch):
-                if isinstance(found, str):
-                    failed.append({"clip_id": clip_id, "reason": found})
+            for clip_id, still in self._cut_images(images, scratch):
+                if isinstance(still, Exception):
+                    failed.append(_failed(clip_id, still))
                 else:
-                    cuts.append(_packed(tar, _target(scratch, clip_id, "image"), clip_id, found))
+                    cuts.append(_packed(tar, _target(scratch, clip_id, "image"), clip_id, still))
             films = [row for row in rows if row["kind"] != "image"]
             for _, of_source in groupby(films, key=lambda row: row["source_id"]):
                 clips = list(of_source)
@@ -86,7 +86,7 @@ class Cut(Phase):
                             else:
                                 cuts.append(_packed(tar, _target(scratch, clip_id), clip_id, found))
                 except StoreError as error:
-                    failed.extend({"clip_id": row["clip_id"], "reason": str(error)} for row in clips)
+                    failed.extend(_failed(row["clip_id"], error) for row in clips)
         with tarfile.open(tar_path) as tar:
             offsets = {member.name.partition(".")[0]: member.offset_data for member in tar}
         for row in cuts:
@@ -94,13 +94,13 @@ class Cut(Phase):
         counts = {"clips": len(cuts), "failed": len(failed)}
         return Output({"cuts": cuts}, {f"cuts/{tar_path.name}": tar_path}, {"failed": failed}, counts)
 
-    def _cut_images(self, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
+    def _cut_images(self, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | Exception]]:
         """The id of every image with the index of its JPEG, or with the reason why there is none."""
         targets = [_target(scratch, row["clip_id"], "image") for row in rows]
         with self._stills.cut([row["uri"] for row in rows], targets) as cuts:
             for row, found in zip(rows, cuts):
                 shown = {"start_pts": row["start_pts"], "end_pts": row["end_pts"], "lost_frames": 0}
-                yield row["clip_id"], str(found) if isinstance(found, Exception) else found | shown
+                yield row["clip_id"], found if isinstance(found, Exception) else found | shown
 
     def _cut(self, source: Path, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | str]]:
         """The id of every clip of a source with what was cut, or with the reason why there is nothing."""
@@ -131,6 +131,11 @@ class Cut(Phase):
             mended=bool(rows[0]["mended"]),
         )["cuts"]
         return cuts
+
+
+def _failed(clip_id: str, error: Exception) -> Row:
+    """Why there is no cut; `passing` where a server did not answer, so that `--retry-failed` may find it."""
+    return {"clip_id": clip_id, "reason": str(error)} | ({"passing": True} if isinstance(error, Unreachable) else {})
 
 
 def _target(scratch: Path, clip_id: str, kind: str = "scene") -> Path:

@@ -55,10 +55,13 @@ def dealt(clips: pa.Table, recipe: recipe.Shard) -> list[pa.Table]:
     return shards
 
 
-def holding(out: Place, number: int) -> list[str]:
-    """The clips that a finished shard was made for: its samples, and those that could not be cut."""
+def holding(out: Place, number: int) -> tuple[list[str], bool]:
+    """The clips that a finished shard was made for: its samples, and those that could not be cut; whether one of these
+    failed in passing."""
     index = out.table(parts.path("shards", number), ["clip_id"])
-    return [*index["clip_id"].to_pylist(), *(row["clip_id"] for row in parts.said(index.schema)["failed"])]
+    failed = parts.said(index.schema)["failed"]
+    clips = [*index["clip_id"].to_pylist(), *(row["clip_id"] for row in failed)]
+    return clips, any(row.get("passing") for row in failed)
 
 
 class Shard(Phase):
@@ -82,7 +85,7 @@ class Shard(Phase):
     def rows(self, out: Place, unit: Unit) -> list[Row]:
         """The planned clips in their order, each with its cut and the bytes of its media in `media`.
 
-        A clip that could not be cut has the reason in `failed` instead.
+        A clip that could not be cut has what the cut phase says of it in `failed` instead.
         """
         assert unit.given is not None
         rows: list[Row] = unit.given.to_pylist()
@@ -93,7 +96,7 @@ class Shard(Phase):
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         assert unit.given is not None
-        failed = [{"clip_id": row["clip_id"], "reason": row["failed"]} for row in rows if "failed" in row]
+        failed = [row["failed"] for row in rows if "failed" in row]
         tar_path = scratch / f"{unit.number:05d}.tar"
         samples = [self._sample(row, tar_path.name) for row in rows if "failed" not in row]
         media = {row["clip_id"]: row["media"] for row in rows if "media" in row}
@@ -163,12 +166,12 @@ def _entry(out: Place, unit: Unit) -> dict[str, Any]:
 
 def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
     """Put the cuts of one part beside the rows that they belong to."""
-    reasons = {row["clip_id"]: row["reason"] for row in parts.footer(out, "cuts", part)["failed"]}
+    failed = {row["clip_id"]: row for row in parts.footer(out, "cuts", part)["failed"]}
     cuts = {cut["clip_id"]: cut for cut in out.table(parts.path("cuts", part)).to_pylist()}
     with out.open(parts.path("cuts", part, ".tar")) as tar:
         for clip_id, row in rows.items():
-            if clip_id in reasons:
-                row["failed"] = reasons[clip_id]
+            if clip_id in failed:
+                row["failed"] = failed[clip_id]
                 continue
             cut = cuts[clip_id]
             tar.seek(cut["offset"])

@@ -8,7 +8,9 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.conftest import SETTINGS, Reelmill
+from tests import films
+from tests.conftest import SETTINGS, Reelmill, samples
+from tests.films import BLUE, RED, Scene
 from tests.servers import FileServer
 
 
@@ -41,3 +43,22 @@ def test_every_source_is_read_at_most_twice_in_a_run(tmp_path: Path, reelmill: R
         server.sent_bytes = 0
         assert "nothing to do" in reelmill(*command).stdout
         assert server.sent_bytes == 0
+
+
+def test_clips_whose_server_was_away_for_the_cut_are_cut_by_retry(tmp_path: Path, reelmill: Reelmill) -> None:
+    films.write(tmp_path / "film.mp4", [Scene(40, RED), Scene(40, BLUE)])
+    out = tmp_path / "out"
+    # The film is one block, so that the split pass asks once.
+    with FileServer((tmp_path / "film.mp4").read_bytes(), fault=lambda number: 503 if number > 1 else 0) as server:
+        (tmp_path / "films.csv").write_text(f"uri,id\n{server.url}/film.mp4,film\n")
+        command = ("curate", tmp_path / "films.csv", "--out", out, *SETTINGS)
+        done = reelmill(*command)
+        assert done.returncode == 0, done.stderr
+        assert "the server answered 503" in done.stdout
+        assert samples(out) == []
+        server.fault = lambda number: 0
+        assert "nothing to do" in reelmill(*command).stdout
+        again = reelmill(*command, "--retry-failed")
+        assert again.returncode == 0, again.stderr
+        assert len(samples(out)) == 2
+        assert reelmill("verify", out).returncode == 0
