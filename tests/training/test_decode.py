@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import COLOURS, encode, frame_index, pictures
 
-from training.stream.decode import DecodeError, FrameIndex, covering, decode
+from training.stream.dataset import FrameIndex
+from training.stream.decode import DecodeError, covering, decode
 
 
 def all_frames(media: bytes) -> np.ndarray:

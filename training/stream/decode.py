@@ -11,7 +11,6 @@ import bisect
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -20,23 +19,21 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from training.stream.dataset import FrameIndex
+from training.stream.faults import SampleError
+
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2"
 _MAX_PIXELS = 1 << 26
 
 
-class DecodeError(Exception):
+class DecodeError(SampleError):
     """A sample's media cannot give the frames that its index promises."""
 
+    def __init__(self, message: str):
+        super().__init__("undecodable", message)
 
-@dataclass(frozen=True)
-class FrameIndex:
-    """Where the frames of a video are, as its shard's index says."""
-
-    pts: Sequence[int]
-    """Timestamp of every frame in display order, in time_base."""
-    time_base: Fraction
-    keyframes: Sequence[int]
-    """Positions in pts from which decoding can begin, ascending, the first is 0."""
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str]]:
+        return DecodeError, (self.message,)
 
 
 def covering(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:

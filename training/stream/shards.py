@@ -24,7 +24,8 @@ from curation.errors import UserError
 from curation.store import Place, is_url, without_secrets
 from curation.tables import MANIFEST_FORMAT, SAMPLES
 from training.stream.cache import Cache, patiently
-from training.stream.decode import DecodeError, FrameIndex
+from training.stream.dataset import FrameIndex
+from training.stream.decode import DecodeError
 
 COLUMNS = ["key", "offset", "bytes", "sha256", "frames", "frame_pts", "frame_time_base", "keyframes", "caption"]
 
