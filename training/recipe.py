@@ -11,39 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from curation.validate import Config
+from training.recipe_data import Data, Positive, Share
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Data(Config):
-    """Which clips are read, and what one training sample is."""
-
-    url: str
-    """Address of a dataset's manifest.json: a path, http(s)://, s3:// or gs://."""
-    frames: Positive = 16
-    """Frames of one training clip (LaVie §5.2)."""
-    stride: Positive = 3
-    """Frames of the sample from one training frame to the next; ours."""
-    size: tuple[Positive, Positive] = (320, 512)
-    """Height and width of the training frames, in pixels (LaVie §5.2)."""
-    images: Annotated[int, Field(ge=0)] = 4
-    """Single frames of other clips that are appended on the time axis (M in LaVie §3.3)."""
-    flip: bool = True
-    """Mirror half of the clips, except where the caption names a side; ours."""
-    threads: Positive = 2
-    """Threads that read and decode."""
-    prefetch: Positive = 2
-    """Batches that are prepared ahead."""
-    cache_dir: str | None = None
-    """Where shards from the network are kept; the user's cache folder unless given."""
-    cache_bytes: Positive = 20_000_000_000
-    """The most that the cache may hold; shards that were not used for longest go first."""
-
-    @property
-    def span(self) -> int:
-        """Frames that a sample needs to give one training clip."""
-        return (self.frames - 1) * self.stride + 1
+__all__ = ["Data", "Diffusion", "FREE", "Model", "Optimiser", "Positive", "Recipe", "Sample", "Share", "Train"]
 
 
 class Model(Config):
@@ -181,7 +151,8 @@ class Recipe(Config):
 
 # What may change between the parts of one run: it moves no number of the training.
 FREE = (
-    "data.url",  # the dataset's hash says whether it is the same data
+    "data.url",  # the datasets' hashes say whether it is the same data
+    "data.datasets.*.url",
     "data.threads",
     "data.prefetch",
     "data.cache_dir",

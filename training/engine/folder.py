@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import fnmatch
 import json
 import os
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def refuse_other_recipe(recipe: Recipe, before: checkpoint.State, out: Path) -> 
     """Raise a `UserError` if a run was begun with other settings than may change on the way."""
     now, then = _leaves(resolved(recipe)), _leaves(resolved(parse(before.recipe, Recipe, name=str(out))))
     for key in sorted(now.keys() | then.keys()):
-        free = any(key == name or key.startswith(f"{name}.") for name in FREE)
+        free = any(fnmatch.fnmatchcase(key, name) or key.startswith(f"{name}.") for name in FREE)
         if not free and now.get(key) != then.get(key):
             raise UserError(
                 f"{out} was trained with {key}={json.dumps(then.get(key))}, the recipe says "
@@ -89,7 +90,9 @@ def export(model: TextToVideo, recipe: Recipe, state: checkpoint.State, out: Pat
 
 
 def _leaves(tree: object, key: str = "") -> dict[str, object]:
-    """A tree of mappings as one mapping of dotted keys."""
+    """A tree of mappings, also of mappings in lists, as one mapping of dotted keys."""
+    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
+        tree = {str(number): item for number, item in enumerate(tree)}
     if not isinstance(tree, dict):
         return {key: tree}
     return {

@@ -43,7 +43,9 @@ def run(recipe: Recipe, console: Console) -> None:
 
 def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, before: checkpoint.State | None) -> None:
     data, settings = recipe.data, recipe.train
-    dataset = Dataset(data.url, span=data.span, cache_dir=data.cache_dir, cache_bytes=data.cache_bytes)
+    if data != data.model_copy(update={"datasets": (), "view": "base", "fps": None, "buckets": (), "known": "none"}):
+        raise UserError("data: the trainer takes one dataset, the view base and a stride so far")
+    dataset = Dataset(data.url or "", span=data.span, cache_dir=data.cache_dir, cache_bytes=data.cache_bytes)
     state = before or checkpoint.State(0, Position(), dataset.manifest.dataset_hash, resolved(recipe))
     if state.dataset_hash != dataset.manifest.dataset_hash:
         raise UserError(f"{out} was trained on another dataset than {dataset.url}; use another train.out")

@@ -72,7 +72,7 @@ def base_view(dataset: Dataset, data: Data, draws: Draws, *, text_dropout: float
 
     def piece(entry: Entry, rng: np.random.Generator) -> list[int]:
         start = int(rng.integers(len(entry.frames.pts) - data.span + 1))
-        return list(range(start, start + data.span, data.stride))
+        return list(range(start, start + data.span, data.strides[0]))
 
     def single(entry: Entry, rng: np.random.Generator) -> list[int]:
         return [int(rng.integers(len(entry.frames.pts)))]
