@@ -18,7 +18,7 @@ Kind = Literal["video", "image"]
 KINDS: tuple[Kind, ...] = ("video", "image")
 """In the order of the numbers that `Dataset.column("kind")` holds."""
 
-Column = Literal["kind", "frames", "width", "height", "duration_s", "fps"]
+Column = Literal["shard", "kind", "frames", "width", "height", "duration_s", "fps"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ class Dataset(Protocol):
     def column(self, name: Column) -> NDArray:
         """One value for every sample by number, read-only; 0 where it is not known.
 
-        `kind` is uint8 (a position in `KINDS`), `frames`, `width` and `height` int32, `duration_s` and `fps` float32.
+        `shard` is int32 and counts the tars; it never falls from one sample to the next, since the order is made of
+        whole shards. `kind` is uint8 (a position in `KINDS`), `frames`, `width` and `height` int32, `duration_s` and
+        `fps` float32.
         """
 
     def entry(self, number: int) -> Entry:
