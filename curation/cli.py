@@ -153,6 +153,28 @@ def verify(
 
 
 @app.command()
+def inspect(
+    out: Annotated[str, typer.Argument(help="An output of `reelmill curate`; also on s3, gs or behind http.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A clip's id or its beginning, KEY.mp4 of a tar, or a source's id, address or file name."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Tell the whole history of a clip or a source: where it came from, why it was kept or dropped, how to play it."""
+    import json
+
+    from curation import inspect as inspecting
+    from curation.inspect.show import show
+
+    told = inspecting.history(out, name)
+    if as_json:
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        show(told, Console(emoji=False))
+
+
+@app.command()
 def prune(
     out: Annotated[str, typer.Argument(help="An output of `reelmill curate`.")],
     keep: Annotated[int, typer.Option(help="How many generations stay, the newest ones.", min=1)] = 1,

@@ -230,3 +230,14 @@ def load(manifest: str, overrides: Sequence[str] = ()) -> Recipe:
     name = stem or (path.resolve().name if path.is_dir() else path.parent.resolve().name)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "clips"
     return validate.parse({"name": name, "sources": [{"files": [manifest]}]}, Recipe, overrides)
+
+
+def of_output(out: Place) -> Recipe:
+    """The recipe that an output was made by.
+
+    Raises:
+        UserError: this is no output.
+    """
+    if not out.exists("recipe.yaml"):
+        raise UserError(f"{out.url()} is no output of reelmill: it has no recipe.yaml")
+    return validate.loads(out.text("recipe.yaml"), Recipe, name=without_secrets(out.url("recipe.yaml")))

@@ -6,15 +6,13 @@ journal, so that a check that was stopped goes on from there; it goes away at th
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
@@ -25,12 +23,12 @@ from curation.check import Checked, Quick, check
 from curation.engine import Engine, Failure, Where
 from curation.errors import Incomplete, StoreError, UserError
 from curation.phases import Needs, Unit
-from curation.store import Place, telling
+from curation.published import listed
+from curation.store import Place
 from curation.validate import fingerprint
 
 _VERSION = 1
 _NEEDS = Needs(cpus=1, memory_mb=1024)
-_BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
 
 
 def verify(
@@ -58,7 +56,7 @@ def verify(
     out = Place(root)
     manifest = _manifest(out) if generation is None else generations.read(out, generation)
     units = [_unit(number, shard) for number, shard in enumerate(manifest["shards"])]
-    out = _listed(out, len(units))
+    out = listed(out, len(units))
     wrong = _sums(out) if generation is None else []
     key = fingerprint(
         _VERSION, root, [quick.clips, quick.seed] if quick else None, [unit.fingerprint for unit in units]
@@ -121,36 +119,6 @@ def _sums(out: Place) -> list[str]:
         return wrong
     except (UserError, OSError, ValueError, KeyError) as error:
         return [f"the tables cannot be summed up: {' '.join(str(error).split())}"]
-
-
-def _listed(out: Place, shards: int) -> Place:
-    """The place; where it is a web server, which may list nothing, one that knows what should be there."""
-    if out.local or not out.root.lower().startswith(("http://", "https://")):
-        return out
-    sources = json.loads(out.text("inputs/units.json"))["units"] if out.exists("inputs/units.json") else 0
-    return _Web(out.root, dict.fromkeys(_BY_SOURCE, sources) | {"shards": shards})
-
-
-class _Web(Place):
-    """A place that names the parts that should be there; whether they are is found when they are read."""
-
-    def __init__(self, root: str, units: dict[str, int]):
-        super().__init__(root)
-        self._units = units
-
-    def names(self, folder: str, suffix: str = "") -> list[str]:
-        return [f"{unit:05d}{suffix}" for unit in range(self._units.get(folder, 0))]
-
-    @contextmanager
-    def open(self, path: str) -> Iterator[IO[bytes]]:
-        """Tables are not read from front to back; a server that gives no ranges gives them whole."""
-        with telling("look at", self.url(path)):
-            by_ranges = self.fs.info(self.url(path)).get("partial")
-        if by_ranges:
-            with super().open(path) as file:
-                yield file
-        else:
-            yield io.BytesIO(self.read(path))
 
 
 def _journal(out: Place, key: str) -> Path:

@@ -13,7 +13,6 @@ import math
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from curation import parts
 from curation.errors import UserError
@@ -24,10 +23,9 @@ from curation.phases.select.reasons import Verdict
 from curation.phases.select.rules import checked
 from curation.phases.select.what_if import End, Sweep, ends, sweep
 from curation.plan import SELECTION, Plan
-from curation.recipe import Recipe
+from curation.recipe import Recipe, of_output
 from curation.recipe_select import Bound, Rule
 from curation.store import Place
-from curation.validate import parse
 
 _MOST = 1000  # values of one sweep
 
@@ -50,9 +48,7 @@ def what_if(out: str, asked: str, recipe: Recipe | None = None) -> list[Sweep]:
     """
     place = Place(out)
     if recipe is None:
-        if not place.exists("recipe.yaml"):
-            raise UserError(f"{place.url()} is no output of reelmill: it has no recipe.yaml")
-        recipe = parse(yaml.safe_load(place.text("recipe.yaml")), Recipe, name=place.url("recipe.yaml"))
+        recipe = of_output(place)
     plan, chosen = Plan(recipe, place), recipe.select
     known = plan.clip_schema()
     select.check(chosen, known)
