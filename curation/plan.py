@@ -156,7 +156,7 @@ class Plan:
 
     def kept(self, columns: list[str]) -> pa.Table:
         """These columns of the kept clips and their sources, in the order of the clips."""
-        of_source = [name for name in (*tables.OF_SOURCE, "mended") if name in columns]
+        of_source = [name for name in (*tables.OF_SOURCE, "mended", "warning") if name in columns]
         kept = self.out.table(SELECTION).filter(pc.field("kept")).select(["clip_id"])
         clips = parts.joined(kept, self.clips([name for name in columns if name not in of_source]))
         sources = parts.read(self.out, "sources", ["source_id", *of_source])

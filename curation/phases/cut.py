@@ -32,12 +32,12 @@ from curation.video.probe import MediaError
 from curation.video.sound import Sound
 
 # What the plan must give of every clip and its source.
-GIVEN = ("clip_id", "kind", "source_id", "uri", "mended", "start_pts", "end_pts", "frames")
+GIVEN = ("clip_id", "kind", "source_id", "uri", "mended", "warning", "start_pts", "end_pts", "frames")
 
 
 class Cut(Phase):
     name = "cut"
-    version = 3
+    version = 4
     reads = "clips"
     writes = ("cuts",)
     needs = Needs(cpus=1, memory_mb=1024)
@@ -129,6 +129,7 @@ class Cut(Phase):
             ],
             wanted=asdict(self._wanted),
             mended=bool(rows[0]["mended"]),
+            damaged=rows[0]["warning"] is not None,
         )["cuts"]
         return cuts
 

@@ -6,6 +6,7 @@ the look of its frame in the source. One that is has nearly that look, and no ne
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ from av.video.reformatter import Colorspace
 from curation.video.decode import Decoder, make_convertible, packets
 from curation.video.index import facts, index
 from curation.video.probe import Header, MediaError, opened
+from curation.video.sameness import Digest
 from curation.video.small import Shrinker
 from curation.video.tiny import LOOK, looks
 from curation.video.upright import turned_back
@@ -78,15 +80,31 @@ def everything(path: Path, head: Header) -> Seen:
         return Seen({len(pts) - 1: _look(last, head), 0: _look(first, head)}, held)
 
 
-def ends(path: Path, head: Header, size: tuple[int, int], joint: int | None = None) -> Seen:
-    """Decodes the first frame of a cut and the last one, with those that it needs and no others.
+@dataclass(frozen=True)
+class Copied:
+    """Which packets of a cut are the source's."""
+
+    first: int
+    """How many come before them, all of them pictures that are shown before them."""
+    packets: int
+    digest: bytes
+    """See `curation.video.sameness`."""
+    telling: bool
+    """The same packets surely are the same pictures."""
+
+
+def ends(path: Path, head: Header, size: tuple[int, int] | None = None, copied: Copied | None = None) -> Seen:
+    """Decodes the first frame of a cut, the first one that was copied, and the last one or what tells as much.
+
+    Where the last frame and all packets that it needs are the source's own, to the byte, and decode by themselves from
+    a key frame on, their pictures are the source's too. Then it is that key frame that is decoded.
 
     Args:
-        size: stored (width, height) that the frames must have.
-        joint: number of a frame to which all before it are decoded too, where an encoder's work meets the source's.
+        head: of the source, which says how the cut's pictures were turned.
+        size: stored (width, height) that the frames must have, where not that of the cut's header.
 
     Raises:
-        MediaError: one of them cannot be decoded.
+        MediaError: one of them cannot be decoded, or a packet has no time.
     """
     with opened(path) as (container, stream):
         held = [packet for packet in packets(container, stream) if packet.size]
@@ -95,12 +113,19 @@ def ends(path: Path, head: Header, size: tuple[int, int], joint: int | None = No
         found = facts(stream, held)
         shown = found["frame_pts"]
         place = {packet.pts: number for number, packet in enumerate(held)}
-        keys = [number for number, packet in enumerate(held) if packet.is_keyframe]
+        last_key = max(number for number in range(place[shown[-1]] + 1) if held[number].is_keyframe)
+        # Frames by the number in the cut, each with the packet from which it is decoded.
+        begins = {0: 0}
+        if copied is not None:
+            begins[copied.first] = 0
+        if copied is not None and _same_to_the_end(stream, held, copied):
+            begins.setdefault(shown.index(held[last_key].pts), last_key)
+        else:
+            begins.setdefault(len(shown) - 1, last_key)
         seen = {}
         try:
-            for number in sorted({0, len(shown) - 1} | ({joint} if joint else set())):
-                begin = 0 if number in (0, joint) else max(key for key in keys if key <= place[shown[number]])
-                frame = _decoded(stream, held[begin:], shown[number], size)
+            for number, begin in sorted(begins.items()):
+                frame = _decoded(stream, held[begin:], shown[number], size or (found["width"], found["height"]))
                 seen[number] = _look(frame, head)
                 stream.codec_context.flush_buffers()
         except av.error.FFmpegError as error:
@@ -108,12 +133,23 @@ def ends(path: Path, head: Header, size: tuple[int, int], joint: int | None = No
         return Seen(seen, found)
 
 
+def _same_to_the_end(stream: av.video.stream.VideoStream, held: Sequence[av.Packet], copied: Copied) -> bool:
+    """Whether everything from the first copied packet on surely is what the source shows."""
+    if not copied.telling or copied.first + copied.packets != len(held):
+        return False
+    digest = Digest(stream)
+    for packet in held[copied.first :]:
+        digest.add(packet)
+    return digest.value() == copied.digest
+
+
 def _decoded(
     stream: av.video.stream.VideoStream, held: Sequence[av.Packet], wanted: int, size: tuple[int, int]
 ) -> av.VideoFrame:
     """One frame, from packets of which the first is a key frame."""
     codec = stream.codec_context
-    for packet in [*held, None]:
+    needed = list(itertools.takewhile(lambda packet: packet.pts != wanted, held))
+    for packet in [*needed, held[len(needed)], None]:
         # Frames to which no other refers do not matter, unless it is this one.
         codec.skip_frame = "DEFAULT" if packet is None or packet.pts == wanted else "NONREF"
         for frame in codec.decode(packet):

@@ -18,6 +18,7 @@ from curation.video.muxing import Muxer
 from curation.video.packets import Listing
 from curation.video.probe import MediaError, opened
 from curation.video.remote import Media
+from curation.video.sameness import Digest
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def inner(listed: Listing, start_pts: int, end_pts: int, *, resetting: bool = Fa
     return Stretch(first, edge, int(listed.pts[first]), after if left else end_pts, len(kept))
 
 
-def copy(media: Media, listed: Listing, stretches: Sequence[Stretch], targets: Sequence[Path]) -> list[str | None]:
-    """Write many stretches of a file in one pass over its packets. For each: None, or why there is no file.
+def copy(media: Media, listed: Listing, stretches: Sequence[Stretch], targets: Sequence[Path]) -> list[bytes | str]:
+    """Write many stretches of a file in one pass over its packets. For each: the `Digest` of what was copied, or why
+    there is no file.
 
     Args:
         stretches: in order and without overlap.
@@ -59,19 +61,21 @@ def copy(media: Media, listed: Listing, stretches: Sequence[Stretch], targets: S
     Raises:
         MediaError: the file cannot be opened.
     """
-    reasons: list[str | None] = []
+    found: list[bytes | str] = []
     with opened(media) as (container, stream):
         numbered = enumerate(packet for packet in packets(container, stream) if packet.size)
         for stretch, target in zip(stretches, targets):
+            digest = Digest(stream)
             try:
                 pts = listed.pts[stretch.first : stretch.end]
                 with Muxer(target, stream, pts[pts >= stretch.start_pts].tolist(), stretch.end_pts) as muxer:
                     for number, packet in members(numbered, listed, stretch):
+                        digest.add(packet)
                         muxer.write(packet, key=bool(listed.opening[number]))
-                reasons.append(None)
+                found.append(digest.value())
             except (av.error.FFmpegError, ValueError) as error:
-                reasons.append(f"mp4 cannot hold it as it is ({getattr(error, 'strerror', None) or error})")
-    return reasons
+                found.append(f"mp4 cannot hold it as it is ({getattr(error, 'strerror', None) or error})")
+    return found
 
 
 def members(

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from curation.video import comparing, sound, thinning
-from curation.video.comparing import Strictness
+from curation.video.comparing import Copied, Strictness
 from curation.video.copying import Stretch, copy, inner
 from curation.video.cut import Encoding, encode
 from curation.video.decode import Decoder, Unseekable
+from curation.video.encoders import HELD_TO
 from curation.video.packets import Listing, listing
 from curation.video.probe import Header, MediaError, header, opened
 from curation.video.recut import recut
@@ -71,10 +72,15 @@ class _Source:
     stored: tuple[int, int]
     codec: str
     mended: bool
+    damaged: bool
 
 
-def cut_clips(path: Path, clips: Sequence[Clip], wanted: Wanted, *, mended: bool) -> None:
+def cut_clips(path: Path, clips: Sequence[Clip], wanted: Wanted, *, mended: bool, damaged: bool = False) -> None:
     """Cut the clips of one source, in order and without overlap; each ends `made`, or `failed` with a reason.
+
+    Args:
+        mended: its times are not those of the file.
+        damaged: not all of it could be decoded.
 
     Raises:
         MediaError: the source cannot be opened.
@@ -86,7 +92,7 @@ def cut_clips(path: Path, clips: Sequence[Clip], wanted: Wanted, *, mended: bool
             raise MediaError("no frame could be decoded")
         _, frame = found
         head = header(stream, frame)
-        source = _Source(path, head, (frame.width, frame.height), stream.codec_context.name, mended)
+        source = _Source(path, head, (frame.width, frame.height), stream.codec_context.name, mended, damaged)
     if wanted.way != "encode":
         _without_encoding(source, clips, wanted)
         for clip in clips:
@@ -117,15 +123,15 @@ def _without_encoding(source: _Source, clips: Sequence[Clip], wanted: Wanted) ->
             chosen.append((clip, stretch))
     targets = [clip.target for clip, _ in chosen]
     if wanted.way == "copy":
-        reasons = copy(source.path, listed, [stretch for _, stretch in chosen], targets)
+        written = copy(source.path, listed, [stretch for _, stretch in chosen], targets)
     else:
         joined = [Joined(clip.start_pts, clip.end_pts, stretch) for clip, stretch in chosen]
-        reasons = smart(source.path, listed, joined, targets, wanted.encoding)
-    for (clip, stretch), reason in zip(chosen, reasons):
+        written = smart(source.path, listed, joined, targets, wanted.encoding)
+    for (clip, stretch), digest in zip(chosen, written):
         try:
-            if reason is not None:
-                raise MediaError(reason)
-            _accept_stretch(source, clip, stretch, listed, wanted)
+            if isinstance(digest, str):
+                raise MediaError(digest)
+            _accept_stretch(source, clip, stretch, listed, wanted, digest)
         except MediaError as error:
             clip.notes.append(str(error))
 
@@ -159,7 +165,9 @@ def _unfit(clip: Clip, stretch: Stretch | None, listed: Listing, wanted: Wanted)
     return None
 
 
-def _accept_stretch(source: _Source, clip: Clip, stretch: Stretch, listed: Listing, wanted: Wanted) -> None:
+def _accept_stretch(
+    source: _Source, clip: Clip, stretch: Stretch, listed: Listing, wanted: Wanted, digest: bytes
+) -> None:
     """Check a cut of packets, and take it."""
     if wanted.way == "copy":
         start, end = stretch.start_pts, stretch.end_pts
@@ -170,11 +178,12 @@ def _accept_stretch(source: _Source, clip: Clip, stretch: Stretch, listed: Listi
         encoded_from = before + stretch.frames
     shown = listed.shown(start, end)
     skipped = len(listed.shown(clip.start_pts, start))
-    copied = Strictness.LOOSE if wanted.loose else Strictness.SAME
-    seen = comparing.ends(clip.target, source.head, source.stored, joint=before)
+    copied = Copied(before, stretch.frames, digest, telling=listed.settled and not source.damaged)
+    seen = comparing.ends(clip.target, source.head, source.stored, copied)
+    same = Strictness.LOOSE if wanted.loose else Strictness.SAME
 
     def shows(frame: int) -> tuple[int, Strictness]:
-        again = _encoded_again(wanted) if not before <= frame < encoded_from else copied
+        again = _encoded_again(wanted) if not before <= frame < encoded_from else same
         return skipped + frame, again
 
     if reason := comparing.difference(seen, clip.looks, shows):
@@ -250,7 +259,9 @@ def _by_frames(source: _Source, clips: Sequence[Clip], wanted: Wanted) -> None:
 
 def _accept_encoded(source: _Source, clip: Clip, wanted: Wanted, kept: list[int]) -> None:
     """Check an encoded cut that should show these frames of the clip, and take it."""
-    seen = comparing.everything(clip.target, source.head)
+    # What is made in software is known to decode; drivers and devices are not.
+    look = comparing.ends if wanted.encoding.encoder in HELD_TO else comparing.everything
+    seen = look(clip.target, source.head)
     found = seen.index
     if found["frames"] != len(kept):
         raise MediaError(f"the cut has {found['frames']} frames where the clip has {len(kept)}")

@@ -42,12 +42,14 @@ def _conclude(media: Media, settings: dict[str, Any], parts: list[dict[str, Any]
     return conclude(parts, Settings(**settings))
 
 
-def _cut(media: Media, clips: list[dict[str, Any]], wanted: dict[str, Any], mended: bool) -> dict[str, Any]:
+def _cut(
+    media: Media, clips: list[dict[str, Any]], wanted: dict[str, Any], mended: bool, damaged: bool
+) -> dict[str, Any]:
     assert isinstance(media, Path), "clips are cut from files"
     encoding, heard = wanted.pop("encoding"), wanted.pop("sound")
     chosen = Wanted(**wanted, encoding=Encoding(**encoding), sound=Sound(**heard) if heard is not None else None)
     on_their_way = [clip_from(given) for given in clips]
-    cut_clips(media, on_their_way, chosen, mended=mended)
+    cut_clips(media, on_their_way, chosen, mended=mended, damaged=damaged)
     return {"cuts": list(results(on_their_way))}
 
 

@@ -16,6 +16,7 @@ import av.video.stream
 import numpy as np
 
 from curation.video.decode import Unseekable, check_format, packets
+from curation.video.parameters import Layout, is_set, nal_units
 
 # Codecs in which pictures after a key frame, but shown before it, can be left out: nothing later looks at them (H.265,
 # leading pictures; B-pictures of MPEG-1, 2 and 4 are never references). In H.264 they may be.
@@ -37,6 +38,9 @@ class Listing:
     """Positions where all before is shown before all after; the last one is the number of packets."""
     edge_pts: np.ndarray
     """The time of the first picture after each edge; after the last one, one tick beyond the last picture."""
+    settled: bool
+    """No packet brings a parameter set that the header lacks, so that from any opening on the same packets are the
+    same pictures."""
 
     def shown(self, start_pts: int, end_pts: int) -> np.ndarray:
         """The times in a range, rising."""
@@ -67,7 +71,7 @@ def listing(container: av.container.InputContainer, stream: av.video.stream.Vide
         Unseekable: the packets do not tell surely which pictures there are, and when.
     """
     check_format(container)
-    codec, nal_bytes = stream.codec_context.name, _nal_length_bytes(stream)
+    codec, reading = stream.codec_context.name, _Reading(stream)
     pts: list[int] = []
     opening: list[bool] = []
     resetting: list[bool] = []
@@ -80,17 +84,16 @@ def listing(container: av.container.InputContainer, stream: av.video.stream.Vide
             if packet.is_corrupt:
                 raise Unseekable("the file is damaged")
             pts.append(packet.pts)
-            opens, resets = (False, False)
-            if packet.is_keyframe and not packet.is_discard:
-                opens, resets = _opens(codec, bytes(packet), nal_bytes)
+            opens, resets = reading.opens(packet)
             opening.append(opens)
             resetting.append(resets)
     except av.error.FFmpegError as error:
         raise Unseekable(f"the file breaks off ({error.strerror or error})") from None
-    return _listing(codec, np.array(pts, np.int64), np.array(opening, bool), np.array(resetting, bool))
+    times, can_open, can_reset = np.array(pts, np.int64), np.array(opening, bool), np.array(resetting, bool)
+    return _listing(codec, times, can_open, can_reset, reading.settled)
 
 
-def _listing(codec: str, pts: np.ndarray, opening: np.ndarray, resetting: np.ndarray) -> Listing:
+def _listing(codec: str, pts: np.ndarray, opening: np.ndarray, resetting: np.ndarray, settled: bool) -> Listing:
     if not len(pts):
         raise Unseekable("there are no packets")
     if len(np.unique(pts)) != len(pts):
@@ -102,44 +105,38 @@ def _listing(codec: str, pts: np.ndarray, opening: np.ndarray, resetting: np.nda
     if codec not in _DROPPABLE_LEADING:
         opening = opening & ~led
     at_edge = np.flatnonzero(highest < lowest_after)
-    return Listing(pts, opening, resetting & ~led, at_edge + 1, lowest_after[at_edge])
+    return Listing(pts, opening, resetting & ~led, at_edge + 1, lowest_after[at_edge], settled)
 
 
-def _opens(codec: str, data: bytes, nal_bytes: int | None) -> tuple[bool, bool]:
-    """Whether decoding can start at a key frame, and whether the order of pictures starts anew there."""
-    if codec == "h264":
-        kind = next((unit[0] & 31 for unit in nal_units(data, nal_bytes) if unit[0] & 31 in _H264_SLICES), None)
-        return kind == _H264_IDR, kind == _H264_IDR
-    if codec == "hevc":
-        kinds = (unit[0] >> 1 & 63 for unit in nal_units(data, nal_bytes))
+class _Reading:
+    """What the packets of a stream say of themselves, one after the other."""
+
+    def __init__(self, stream: av.video.stream.VideoStream):
+        self._codec = stream.codec_context.name
+        self._layout: Layout | None = None
+        self._known: set[bytes] = set()
+        self.settled = True
+        """See `Listing`."""
+        if self._codec in ("h264", "hevc"):
+            self._layout = Layout.of(self._codec, stream.codec_context.extradata or b"")
+            try:
+                self._known = set(self._layout.sets())
+            except ValueError:
+                self.settled = False
+
+    def opens(self, packet: av.Packet) -> tuple[bool, bool]:
+        """Whether decoding can start at a packet, and whether the order of pictures starts anew there."""
+        key = packet.is_keyframe and not packet.is_discard
+        if self._layout is None:
+            return key, key
+        units = nal_units(bytes(packet), self._layout.length_bytes)
+        if self.settled:
+            self.settled = all(unit in self._known for unit in units if is_set(self._codec, unit))
+        if not key:
+            return False, False
+        if self._codec == "h264":
+            kind = next((unit[0] & 31 for unit in units if unit[0] & 31 in _H264_SLICES), None)
+            return kind == _H264_IDR, kind == _H264_IDR
+        kinds = (unit[0] >> 1 & 63 for unit in units)
         kind = next((kind for kind in kinds if kind in _HEVC_SLICES), None)
         return kind in _HEVC_KEYS, kind in _HEVC_IDR
-    return True, True
-
-
-def _nal_length_bytes(stream: av.video.stream.VideoStream) -> int | None:
-    """Bytes of the length before each NAL unit, by the configuration record; None where start codes divide them."""
-    extradata = stream.codec_context.extradata or b""
-    at = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
-    if at is None or len(extradata) <= at or extradata[0] != 1:
-        return None
-    return (extradata[at] & 3) + 1
-
-
-def nal_units(data: bytes, length_bytes: int | None) -> list[bytes]:
-    """The NAL units of a packet, without lengths, start codes and empty ones.
-
-    Args:
-        length_bytes: of the length before each; None where start codes divide them (Annex B).
-    """
-    units = []
-    if length_bytes is None:
-        for piece in data.split(b"\0\0\1")[1:]:
-            units.append(piece.rstrip(b"\0"))
-    else:
-        at = 0
-        while at + length_bytes <= len(data):
-            length = int.from_bytes(data[at : at + length_bytes], "big")
-            units.append(data[at + length_bytes : at + length_bytes + length])
-            at += length_bytes + length
-    return [unit for unit in units if unit]

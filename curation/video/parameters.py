@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.video.packets import nal_units
-
 _H264_SPS, _H264_PPS = 7, 8
 _HEVC_SETS = (32, 33, 34)
 # Numbers of sequence parameter sets that H.264 allows.
@@ -38,7 +36,11 @@ class Layout:
         return b"".join(len(unit).to_bytes(self.length_bytes, "big") + unit for unit in units)
 
     def sets(self) -> list[bytes]:
-        """The parameter sets of the header."""
+        """The parameter sets of the header.
+
+        Raises:
+            ValueError: it breaks off.
+        """
         if self.length_bytes is None:
             return nal_units(self.extradata, None)
         return [unit for array in self._recorded_sets()[0] for unit in array]
@@ -63,6 +65,12 @@ class Layout:
 
     def _recorded_sets(self) -> tuple[list[list[bytes]], int]:
         """The sets of a configuration record by kind (ISO 14496-15, avcC and hvcC), and where they end."""
+        try:
+            return self._divided()
+        except IndexError:
+            raise ValueError("the header of its stream breaks off") from None
+
+    def _divided(self) -> tuple[list[list[bytes]], int]:
         data, arrays = self.extradata, []
         if self.codec == "h264":
             at = 5
@@ -75,6 +83,25 @@ class Layout:
             units, at = _units(data, at + 3, int.from_bytes(data[at + 1 : at + 3], "big"))
             arrays.append(units)
         return arrays, at
+
+
+def nal_units(data: bytes, length_bytes: int | None) -> list[bytes]:
+    """The NAL units of a packet, without lengths, start codes and empty ones.
+
+    Args:
+        length_bytes: of the length before each; None where start codes divide them (Annex B).
+    """
+    units = []
+    if length_bytes is None:
+        for piece in data.split(b"\0\0\1")[1:]:
+            units.append(piece.rstrip(b"\0"))
+    else:
+        at = 0
+        while at + length_bytes <= len(data):
+            length = int.from_bytes(data[at : at + length_bytes], "big")
+            units.append(data[at + length_bytes : at + length_bytes + length])
+            at += length_bytes + length
+    return [unit for unit in units if unit]
 
 
 def is_set(codec: str, unit: bytes) -> bool:

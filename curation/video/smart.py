@@ -28,11 +28,12 @@ from curation.video.cut import Encoding
 from curation.video.decode import packets
 from curation.video.encoders import HELD_TO
 from curation.video.muxing import Muxer
-from curation.video.packets import Listing, nal_units
-from curation.video.parameters import Layout, is_set
+from curation.video.packets import Listing
+from curation.video.parameters import Layout, is_set, nal_units
 from curation.video.pictures import Pictures, Timed
 from curation.video.probe import MediaError, opened, rate
 from curation.video.remote import Media
+from curation.video.sameness import Digest
 
 CODECS = {"h264": "libx264", "hevc": "libx265"}
 """What can be joined, and with which encoder."""
@@ -55,8 +56,8 @@ class Joined:
 
 def smart(
     media: Media, listed: Listing, clips: Sequence[Joined], targets: Sequence[Path], encoding: Encoding
-) -> list[str | None]:
-    """Write many clips of a file. For each: None, or why there is no file.
+) -> list[bytes | str]:
+    """Write many clips of a file. For each: the `Digest` of what was copied, or why there is no file.
 
     Args:
         clips: in order and without overlap.
@@ -64,12 +65,13 @@ def smart(
     Raises:
         MediaError: the file cannot be opened.
     """
-    reasons: list[str | None] = []
+    found: list[bytes | str] = []
     with opened(media) as (container, stream), opened(media) as (decoded, pictured):
         numbered = enumerate(packet for packet in packets(container, stream) if packet.size)
         pictures = Pictures(decoded, pictured, listed)
         layout = Layout.of(stream.codec_context.name, stream.codec_context.extradata or b"")
         for clip, target in zip(clips, targets):
+            digest = Digest(stream)
             try:
                 before, after = clip.encoded(listed)
                 encoder = _Encoder(stream, layout, encoding)
@@ -83,15 +85,17 @@ def smart(
                         muxer.write(av.Packet(data), key=key)
                     for number, packet in members(numbered, listed, middle):
                         key = bool(listed.opening[number])
-                        muxer.write(encoder.recalled(packet) if key else packet, key=key)
+                        told = encoder.recalled(packet) if key else packet
+                        digest.add(told)
+                        muxer.write(told, key=key)
                     for data, key in last:
                         muxer.write(av.Packet(data), key=key)
-                reasons.append(None)
+                found.append(digest.value())
             except MediaError as error:
-                reasons.append(str(error))
+                found.append(str(error))
             except (av.error.FFmpegError, ValueError) as error:
-                reasons.append(f"it cannot be joined ({getattr(error, 'strerror', None) or error})")
-    return reasons
+                found.append(f"it cannot be joined ({getattr(error, 'strerror', None) or error})")
+    return found
 
 
 class _Encoder:

@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from curation.video import comparing
 from curation.video.clips import looks
-from curation.video.copying import inner
+from curation.video.copying import copy, inner
 from curation.video.cut import Encoding
 from curation.video.cutting import Clip, Wanted, cut_clips
 from curation.video.decode import Decoder
@@ -136,6 +137,46 @@ def test_smart_cut_shows_every_frame_and_encodes_only_around_the_key_frames(
         assert len(pairs) == copied.frames and all(np.array_equal(one, other) for (_, one), (_, other) in pairs)
         assert [pts for pts, _ in wanted].index(copied.start_pts) in clip.made["keyframes"]
         assert _same_times(clip.made, wanted, _tick(sources / name))
+
+
+def test_the_last_frame_is_decoded_unless_all_that_it_needs_is_the_sources_to_the_byte(
+    sources: Path, tmp_path: Path
+) -> None:
+    source, target = sources / "pyramid.mkv", tmp_path / "cut.mp4"
+    with opened(source) as (container, stream):
+        found = next(Decoder(container, stream).frames())[1]
+        head, size = header(stream, found), (found.width, found.height)
+    with opened(source) as (container, stream):
+        listed = listing(container, stream)
+    stretch = inner(listed, int(listed.shown(0, 10**9)[20]), 10**9)
+    assert stretch is not None and stretch.frames == 80 and listed.settled
+    (digest,) = copy(source, listed, [stretch], [target])
+    assert isinstance(digest, bytes)
+    seen = comparing.ends(target, head, size, comparing.Copied(0, 80, digest, telling=True))
+    assert set(seen.looks) == {0, 60}
+    unsure = comparing.ends(target, head, size, comparing.Copied(0, 80, digest, telling=False))
+    other = comparing.ends(target, head, size, comparing.Copied(0, 80, digest[::-1], telling=True))
+    assert set(unsure.looks) == set(other.looks) == {0, 79}
+    whole = comparing.everything(target, head)
+    assert all(np.array_equal(whole.looks[frame], unsure.looks[frame]) for frame in (0, 79))
+    assert whole.index == seen.index == unsure.index
+
+
+def test_a_header_that_changes_within_a_file_is_noticed(sources: Path, tmp_path: Path) -> None:
+    other = odd.film(tmp_path / "other.ts", f"{H264} -refs 5 -output_ts_offset 60", frames=range(FRAMES), size=SIZE)
+    joined = tmp_path / "joined.ts"
+    with av.open(str(joined), "w") as out:
+        track = None
+        for path in (sources / "broadcast.ts", other):
+            with av.open(str(path)) as container:
+                track = track or out.add_stream_from_template(container.streams.video[0])
+                for packet in container.demux(video=0):
+                    if packet.size:
+                        packet.stream = track
+                        out.mux(packet)
+    for path, settled in ((sources / "broadcast.ts", True), (other, True), (joined, False)):
+        with opened(path) as (container, stream):
+            assert listing(container, stream).settled is settled, path.name
 
 
 def test_a_joined_cut_can_be_entered_at_each_of_its_key_frames(sources: Path, tmp_path: Path) -> None:
