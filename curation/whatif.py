@@ -1,14 +1,18 @@
 """What other thresholds would keep of an output: reads its tables and changes nothing.
 
-from curation.whatif import what_if
+from curation.whatif import joint, what_if
 
 [sweep] = what_if("OUT", "signal")            # or "motion.max=p90,p95,0.5", "frames=16:64:8"
 sweep.rows.to_pandas()
+joint("OUT", "signal.min", "motion.max").rows.to_pandas()
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +25,7 @@ from curation.phases.select.decide import Search
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.reasons import Verdict
 from curation.phases.select.rules import checked
-from curation.phases.select.what_if import End, Sweep, ends, sweep
+from curation.phases.select.what_if import End, Grid, Sweep, ends, grid, sweep
 from curation.plan import SELECTION, Plan
 from curation.recipe import Recipe, of_output
 from curation.recipe_select import Bound, Rule
@@ -46,44 +50,74 @@ def what_if(out: str, asked: str, recipe: Recipe | None = None) -> list[Sweep]:
     Raises:
         UserError: there is no such column or output, or the values cannot be read.
     """
-    place = Place(out)
-    if recipe is None:
-        recipe = of_output(place)
-    plan, chosen = Plan(recipe, place), recipe.select
-    known = plan.clip_schema()
-    select.check(chosen, known)
-    name, _, text = asked.partition("=")
-    field, _, end = name.partition(".")
-    checked(field, known, "--what-if")
-    if end not in ("", "min", "max"):
-        raise UserError(f"--what-if {asked}: {end!r} is no bound; say {field}.min or {field}.max")
-    values = _values(text, asked) if "=" in asked else None
-    clips = plan.clips(list(dict.fromkeys([field, "duration_s", "caption_words", *select.columns(chosen, known)])))
-    keep_by = select.kept_by(chosen, known)
-    search = _as_it_stands(place, clips["clip_id"]) if chosen.duplicates else None
+    grounds = Grounds.of(out, recipe)
+    field, end, values = _asked(asked, grounds.known)
+    wanted: list[End] = [end] if end else ends(grounds.rules, field)
+    clips = grounds.clips([field])
+    return [sweep(clips, grounds.rules, field, one, values, **grounds.others(clips)) for one in wanted]
 
-    def limit(rows: Bools) -> Verdict:
-        assert chosen.balance is not None
-        return select.balanced(clips, chosen.balance, keep_by, rows)
 
-    def flags(rows: Bools) -> list[Verdict]:
-        return select.flagged(clips, chosen.caption_flags, chosen.max_same_caption, rows)
+def joint(out: str, first: str, second: str, recipe: Recipe | None = None) -> Grid:
+    """What two thresholds keep together, for each pair of their values.
 
-    wanted: list[End] = [end] if end in ("min", "max") else ends(chosen.every_rule, field)  # type: ignore[list-item]
-    return [
-        sweep(
-            clips,
-            chosen.every_rule,
-            field,
-            one,
-            values,
-            captioned=bool(parts.units(place, "captions")),
-            search=search,
-            flags=flags if chosen.caption_flags else None,
-            limit=limit if chosen.balance else None,
-        )
-        for one in wanted
-    ]
+    Args and errors as for `what_if`; an end that is not named is the first that the rules have on the field.
+    """
+    grounds = Grounds.of(out, recipe)
+    fields, sides, values = zip(*(_asked(asked, grounds.known) for asked in (first, second)))
+    chosen = [end or ends(grounds.rules, field)[0] for field, end in zip(fields, sides)]
+    clips = grounds.clips(list(fields))
+    pair = (chosen[0], chosen[1])
+    return grid(clips, grounds.rules, (fields[0], fields[1]), pair, (values[0], values[1]), **grounds.others(clips))
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What an output's clips are decided by."""
+
+    place: Place
+    plan: Plan
+    known: pa.Schema
+    """Every column that a rule may name."""
+
+    @classmethod
+    def of(cls, out: str, recipe: Recipe | None = None) -> Grounds:
+        """
+        Raises:
+            UserError: it is no output, or its rules do not fit it.
+        """
+        place = Place(out)
+        plan = Plan(recipe or of_output(place), place)
+        known = plan.clip_schema()
+        select.check(plan.recipe.select, known)
+        return cls(place, plan, known)
+
+    @property
+    def rules(self) -> list[Rule]:
+        return self.plan.recipe.select.every_rule
+
+    def clips(self, fields: Sequence[str]) -> pa.Table:
+        """These columns of all clips, and those that the decisions look at."""
+        needed = select.columns(self.plan.recipe.select, self.known)
+        return self.plan.clips(list(dict.fromkeys([*fields, "duration_s", "caption_words", *needed])))
+
+    def others(self, clips: pa.Table) -> dict[str, Any]:
+        """Everything that decides beside the rules, as arguments of `decide`."""
+        chosen = self.plan.recipe.select
+        keep_by = select.kept_by(chosen, self.known)
+
+        def limit(rows: Bools) -> Verdict:
+            assert chosen.balance is not None
+            return select.balanced(clips, chosen.balance, keep_by, rows)
+
+        def flags(rows: Bools) -> list[Verdict]:
+            return select.flagged(clips, chosen.caption_flags, chosen.max_same_caption, rows)
+
+        return {
+            "captioned": bool(parts.units(self.place, "captions")),
+            "search": _as_it_stands(self.place, clips["clip_id"]) if chosen.duplicates else None,
+            "flags": flags if chosen.caption_flags else None,
+            "limit": limit if chosen.balance else None,
+        }
 
 
 def lines(found: Sweep) -> list[str]:
@@ -112,6 +146,16 @@ def _as_it_stands(place: Place, ids: pa.ChunkedArray) -> Search | None:
     better = pc.index_in(selection["duplicate_of"].take(at), value_set=ids.combine_chunks(), skip_nulls=True)
     repeats: Ints = better.fill_null(-1).to_numpy().astype(np.int64)
     return lambda rows: np.where(rows, repeats, -1)
+
+
+def _asked(asked: str, known: pa.Schema) -> tuple[str, End | None, list[Bound] | None]:
+    """The column, the end and the values of `FIELD.END=VALUES`, of which only the first must be there."""
+    name, _, text = asked.partition("=")
+    field, _, end = name.partition(".")
+    checked(field, known, "--what-if")
+    if end not in ("", "min", "max"):
+        raise UserError(f"--what-if {asked}: {end!r} is no bound; say {field}.min or {field}.max")
+    return field, cast("End", end) if end else None, _values(text, asked) if "=" in asked else None
 
 
 def _values(text: str, asked: str) -> list[Bound]:
