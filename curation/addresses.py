@@ -1,7 +1,8 @@
 """Addresses: local paths, s3://, gs:// and http(s), and the fsspec file system behind each.
 
-Credentials come from the usual chains of the libraries alone (environment, profiles, instance roles), never from
-a manifest. What is told of an address in messages and tables goes without them.
+Credentials of object stores come from the usual chains of the libraries alone (environment, profiles, instance roles).
+Web addresses may carry their own: user and password, or a signature. What messages and tables tell of an address goes
+without them, and so does what identifies a source, so that one that was signed anew is the same source.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
 
@@ -20,7 +21,23 @@ CONNECT_S, READ_S = 30.0, 60.0
 """A server that takes longer to answer a knock, or between two pieces of an answer, counts as silent."""
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _EXTRA = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
-_CREDENTIAL = re.compile(r"sign|token|secret|passw|credential|auth|key|expires|^sig$|^se$|^x-", re.IGNORECASE)
+# Names in queries: of AWS, Google, CloudFront, Akamai, Cloudflare, nginx; then of Azure's shared access signatures.
+_CREDENTIAL = re.compile(
+    r"sign|token|secret|passw|pwd|credential|auth|key|accessid|expir|policy|hmac|jwt|cookie|session|ticket|nonce|md5"
+    r"|^sig$|^exp$|^verify$|^hdn|^x-|^s([eprtv]|pr|rt|ip|dd)$|^sk(oid|tid|[estv])$",
+    re.IGNORECASE,
+)
+# Values that are credentials under any name: signed JSON, and Akamai's, which may also stand in a path.
+_CREDENTIAL_VALUE = re.compile(r"eyJ[\w-]+\.[\w-]+\.|hmac=", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>\\]+", re.IGNORECASE)
+# Names of a table's columns that hold nothing else. Not as many as in queries: a film may well have a key or an author.
+_SECRET_COLUMN = re.compile(
+    r"^(.*[^a-z])?(passw(or)?d|pwd|secret|credentials?|cookies?|authorization|bearer|jwt"
+    r"|((access|api|auth|bearer|refresh|sas|session|security)[^a-z]?)?token|(access|api|private|secret)[^a-z]?key)$"
+    r"|^sig(nature)?$",
+    re.IGNORECASE,
+)
+WITHHELD = "(withheld)"
 
 
 def is_url(place: str) -> bool:
@@ -40,9 +57,10 @@ def without_secrets(url: str) -> str:
 
 
 def publishable(url: str) -> str:
-    """The URL without user, password and those parts of its query that look like a key or a signature.
+    """The URL without user, password and those parts that look like a key or a signature.
 
-    What is left still names the file, and may stand in a dataset that others get.
+    What is left still names the file, and may stand in a dataset that others get. An address without credentials is
+    given back as it is.
     """
     if not is_url(url):
         return url
@@ -50,8 +68,43 @@ def publishable(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return without_secrets(url)
-    query = "&".join(pair for pair in parts.query.split("&") if not _CREDENTIAL.search(pair.partition("=")[0]))
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
+    host, path, query, fragment = parts.netloc.rpartition("@")[2], parts.path, parts.query, parts.fragment
+    if parts.scheme in ("http", "https"):  # names in object stores may hold any sign
+        path = "/".join(step for step in path.split("/") if not _CREDENTIAL_VALUE.search(unquote(step)))
+        query, fragment = (_without_credentials(text) for text in (query, fragment))
+    if (host, path, query, fragment) == (parts.netloc, parts.path, parts.query, parts.fragment):
+        return url
+    return urlunsplit((parts.scheme, host, path, query, fragment))
+
+
+def _without_credentials(query: str) -> str:
+    pairs = re.split("[&;]", query)
+    open_ = [
+        pair
+        for pair in pairs
+        if not _CREDENTIAL.search(unquote(pair.partition("=")[0])) and not _CREDENTIAL_VALUE.search(unquote(pair))
+    ]
+    return query if len(open_) == len(pairs) else "&".join(open_)
+
+
+def scrubbed(value: Any) -> Any:
+    """Plain values with every address in their texts made publishable."""
+    if isinstance(value, str):
+        return _ADDRESS.sub(lambda found: publishable(found[0]), value) if "://" in value else value
+    if isinstance(value, dict):
+        return {key: scrubbed(item) for key, item in value.items()}
+    return [scrubbed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def open_columns(record: dict[str, Any]) -> dict[str, Any]:
+    """A table's record without credentials: addresses publishable, columns whose names say secret withheld."""
+    return {name: WITHHELD if _SECRET_COLUMN.search(name) else _open(value) for name, value in record.items()}
+
+
+def _open(value: Any) -> Any:
+    if isinstance(value, dict):
+        return open_columns({str(name): item for name, item in value.items()})
+    return [_open(item) for item in value] if isinstance(value, (list, tuple)) else scrubbed(value)
 
 
 def filesystem(place: str) -> tuple[Any, str]:

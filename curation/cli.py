@@ -33,7 +33,9 @@ Metrics = Annotated[
 ]
 Update = Annotated[bool, typer.Option("--update", help="Take over an output of another recipe; redo what changed.")]
 
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try sources again whose server did not answer.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed for a server that did not answer, or for a limit.")
+]
 
 _PHASES = {
     "ingest": "List what the manifest names and cut it into work units.",
@@ -136,6 +138,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check sums, checksums, every tar and every clip of an output; exit 1 and a list where anything is wrong."""
+    from curation.addresses import scrubbed
     from curation.check import Quick
     from curation.verify import verify as verified
 
@@ -148,7 +151,7 @@ def verify(
         _fail("stopped; run the same command again to go on from here", 130)
     for line in wrong:
         print(line)
-    print(f"{out}: {told}; " + (f"{len(wrong)} things are wrong" if wrong else "everything is right"))
+    print(f"{scrubbed(out)}: {told}; " + (f"{len(wrong)} things are wrong" if wrong else "everything is right"))
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -192,7 +195,7 @@ def prune(
             print(file)
             if not dry_run:
                 place.remove(file)
-    print(f"{out}: {len(files)} files {'would be ' if dry_run else ''}removed")
+    print(f"{place.url()}: {len(files)} files {'would be ' if dry_run else ''}removed")
 
 
 @app.command()
@@ -276,7 +279,7 @@ def _run(
         _fail("stopped; run the same command again to go on from here", 130)
     seconds = time.monotonic() - started
     if not worked:
-        print(f"{place}: nothing to do, everything is done already ({seconds:.1f} s)")
+        print(f"{run.out.url()}: nothing to do, everything is done already ({seconds:.1f} s)")
         return
     if phases is None or "shard" in phases:
         sums = ledger.balance(run.out)
@@ -284,7 +287,8 @@ def _run(
         if not sums["clips"]["kept"]:
             print("no clip was kept: look at the reasons above, or in the report")
     cpu_s, peak_mb = run.usage
-    print(f"{place}: done in {seconds:.1f} s, {cpu_s:.1f} CPU s in workers, at most {peak_mb:.0f} MB in one process")
+    told = f"done in {seconds:.1f} s, {cpu_s:.1f} CPU s in workers, at most {peak_mb:.0f} MB in one process"
+    print(f"{run.out.url()}: {told}")
 
 
 def main() -> None:
@@ -306,7 +310,9 @@ def _told(command: Callable[[], Any]) -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    print(f"reelmill: {text}", file=sys.stderr)
+    from curation.addresses import scrubbed
+
+    print(f"reelmill: {scrubbed(text)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from curation.addresses import scrubbed
 from curation.errors import UserError
 from curation.phases import Needs, Unit
 
@@ -267,4 +268,4 @@ def _stop(*_: object) -> None:
 def _reason(error: Exception) -> str:
     cause = getattr(error, "cause", None)
     text = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
-    return " ".join(text.split())[:300]
+    return str(scrubbed(" ".join(text.split())))[:300]

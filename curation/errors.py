@@ -20,6 +20,10 @@ class Unreachable(StoreError):
     """A server does not answer as it should; the same request may succeed later."""
 
 
+class TooLarge(StoreError):
+    """A file is larger than the recipe allows."""
+
+
 class Incomplete(Exception):
     """Some units failed every time. The others are done; a further run tries these again."""
 

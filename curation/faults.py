@@ -7,7 +7,7 @@ import contextlib
 import errno
 from collections.abc import Iterator
 
-from curation.addresses import without_secrets
+from curation.addresses import scrubbed, without_secrets
 from curation.errors import StoreError, Unreachable
 
 # Packages whose own errors, which are no OSError, tell of a store and not of a bug here.
@@ -45,7 +45,7 @@ def explain(error: BaseException) -> str:
     status = getattr(error, "status", None)
     if status is not None:
         return f"the server answered {status}"
-    text = " ".join(str(error).split()) or type(error).__name__
+    text: str = scrubbed(" ".join(str(error).split())) or type(error).__name__
     if any(mark in text.lower() for mark in _EXPIRED):
         return f"{text[:150]} Get new credentials and run the same command again"
     return text[:200]

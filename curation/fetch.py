@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-from curation.errors import StoreError, Unreachable
+from curation.errors import StoreError, TooLarge, Unreachable
 from curation.ranges import NoRanges, changed, server_of
 from curation.store import filesystem, is_url, telling, without_secrets
 
@@ -301,11 +301,11 @@ def _download(uri: str, copy: Path, max_bytes: int) -> None:
             if seconds > _PATIENCE and file.tell() * _PATIENCE < _BLOCK * seconds:
                 raise Unreachable(f"cannot read {without_secrets(uri)}: too slow")
             if file.tell() > max_bytes:
-                raise StoreError(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")
+                raise TooLarge(f"{without_secrets(uri)}: more than the limit of {max_bytes} bytes")
 
 
-def _too_large(uri: str, size: int, max_bytes: int) -> StoreError:
-    return StoreError(f"{without_secrets(uri)}: {size} bytes are more than the limit of {max_bytes}")
+def _too_large(uri: str, size: int, max_bytes: int) -> TooLarge:
+    return TooLarge(f"{without_secrets(uri)}: {size} bytes are more than the limit of {max_bytes}")
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ units with the same fingerprints, on any machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,16 @@ _THREADS = 8
 
 
 class Plan:
-    """The units that a recipe makes of one output."""
+    """The units that a recipe makes of one output.
 
-    def __init__(self, recipe: Recipe, out: Place):
+    Args:
+        addresses: whole addresses by source id, where the stored ones lack credentials.
+    """
+
+    def __init__(self, recipe: Recipe, out: Place, addresses: Mapping[str, str] | None = None):
         self.recipe = recipe
         self.out = out
+        self.addresses = addresses or {}
         self._found: dict[str, Ints] = {}
 
     def split_units(self) -> list[Unit]:
@@ -45,7 +51,11 @@ class Plan:
         if committed is None:
             raise UserError(f"{self.out.url('inputs')}/ is not complete; run `reelmill ingest` first")
         inputs = parts.footers(self.out, "inputs")
-        return [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
+        units = [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
+        if not self.addresses:
+            return units
+        listed = parts.read(self.out, "inputs", ["source_id"], numbered=True)
+        return [self._reaching(unit, listed.filter(pc.field("part") == unit.number)["source_id"]) for unit in units]
 
     def score_units(self) -> list[Unit]:
         contents = self._clip_contents()
@@ -135,8 +145,14 @@ class Plan:
         for part in sorted(parts_needed):
             given = kept.filter(pc.field("part") == part).combine_chunks()
             # An image that was replaced has the same id and range; only what was found in it tells.
-            units.append(self._unit("cut", part, [contents[part], given.to_pylist()], given))
+            unit = self._unit("cut", part, [contents[part], given.to_pylist()], given)
+            units.append(self._reaching(unit, given["source_id"]))
         return units
+
+    def _reaching(self, unit: Unit, sources: pa.ChunkedArray) -> Unit:
+        """The unit with the addresses of these sources that need credentials."""
+        needed = {name: self.addresses[name] for name in sources.unique().to_pylist() if name in self.addresses}
+        return replace(unit, addresses=needed) if needed else unit
 
     def clip_schema(self) -> pa.Schema:
         """Every column that a rule may name."""

@@ -39,7 +39,7 @@ class _Web(Place):
     def open(self, path: str) -> Iterator[IO[bytes]]:
         """Tables are not read from front to back; a server that gives no ranges gives them whole."""
         with telling("look at", self.url(path)):
-            by_ranges = self.fs.info(self.url(path)).get("partial")
+            by_ranges = self.fs.info(self._full(path)).get("partial")
         if by_ranges:
             with super().open(path) as file:
                 yield file

@@ -6,6 +6,7 @@ for a manifest with that as its only source. Times are in seconds, sizes in pixe
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from curation import validate
+from curation.addresses import scrubbed
 from curation.errors import UserError
 from curation.recipe_caption import Caption
 from curation.recipe_score import Score
@@ -210,6 +212,42 @@ class Recipe(Config):
     """See `Shard`."""
     report: Report = Report()
     """See `Report`."""
+
+
+WITHOUT_EFFECT = (
+    *("ingest.max_bytes", "ingest.max_image_bytes", "split.timeout_s", "split.memory_mb", "shard.timeout_s"),
+    *("caption.endpoint.url", "caption.endpoint.api_key_env", "caption.endpoint.concurrency"),
+    *("caption.endpoint.timeout_s", "caption.endpoint.tries", "caption.endpoint.backoff_s", "caption.endpoint.prices"),
+    *("caption.endpoint.budget", "caption.transformers.batch"),
+)
+"""Keys that move no byte of what succeeds: limits, and how servers are asked. Another value of theirs redoes nothing;
+what failed for a limit is tried again by --retry-failed."""
+
+
+def published(recipe: Recipe) -> dict[str, Any]:
+    """The recipe with every default filled in, as plain values without credentials: what an output says of itself."""
+    settings: dict[str, Any] = scrubbed(validate.resolved(recipe))
+    return settings
+
+
+def deciding(settings: Recipe | dict[str, Any]) -> dict[str, Any]:
+    """What decides an output's bytes of a recipe, or of what `published` gave of one."""
+    decide = published(settings) if isinstance(settings, Recipe) else copy.deepcopy(settings)
+    for key in WITHOUT_EFFECT:
+        *folders, name = key.split(".")
+        place: Any = decide
+        for folder in folders:
+            place = place.get(folder) or {}
+        place.pop(name, None)
+    # Segments of an exact pass never show; those of a fast one leave out other frames, on which motion may be sampled.
+    if decide.get("split", {}).get("speed") == "exact":
+        decide["split"].pop("segment_s", None)
+    return decide
+
+
+def hash_of(recipe: Recipe) -> str:
+    """The same for recipes that make the same dataset of the same sources."""
+    return validate.fingerprint(deciding(recipe))
 
 
 def load(manifest: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -21,7 +21,7 @@ from curation.models.scorers import fetch
 from curation.phases import Needs, Unit, card, ingest, report, select, shard
 from curation.plan import Plan
 from curation.progress import PhaseProgress
-from curation.recipe import Recipe
+from curation.recipe import Recipe, deciding, hash_of, published
 from curation.store import Place, parquet
 from curation.validate import fingerprint
 from curation.watch import Watch
@@ -39,7 +39,7 @@ class Run:
 
     Args:
         update: take over an output that another recipe made, redoing only what the changes touch.
-        retry_failed: do those units again in which sources or captions failed because a server did not answer.
+        retry_failed: do those units again in which something failed because a server did not answer, or for a limit.
         address: of a Ray cluster; None starts Ray on this machine when there is work.
         metrics: where to serve Prometheus metrics while there is work, as `PORT` or `HOST:PORT`.
 
@@ -72,7 +72,7 @@ class Run:
         self._worked = False
         self._seen_done: set[str] = set()
         self._cpu_s = self._peak_mb = 0.0
-        self.recipe_hash = fingerprint(validate.resolved(recipe))
+        self.recipe_hash = hash_of(recipe)
 
     def curate(self, phases: Sequence[str] = ORDER) -> bool:
         """Run the phases, in order; whether there was anything to do.
@@ -120,10 +120,11 @@ class Run:
 
     def _check(self, phases: Sequence[str]) -> None:
         """All that can be checked before the output is touched: sources, rules, cluster, whose output it is."""
-        self._listed, self._passed_over = ingest.listing(self.recipe)
+        listed, self._passed_over = ingest.listing(self.recipe)
+        self._listed, self._plan.addresses = ingest.withheld(listed)
         select.check(self.recipe.select, self._plan.clip_schema())
         self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
-        self._wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(self.recipe)}"
+        self._wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(published(self.recipe))}"
         if found is None:
             self._engine.knock()
             if self._address is None:
@@ -227,7 +228,8 @@ class Run:
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
         self._complete("shard", self._plan.shard_units)
         made_of = fingerprint(
-            report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json"), self.recipe_hash
+            *(report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json")),
+            *(self.recipe_hash, published(self.recipe)["report"]),
         )
         if report.fingerprint_of(self.out) == made_of:
             return
@@ -325,11 +327,11 @@ class Run:
 
 
 def _difference(found: str, recipe: Recipe) -> str:
-    """The first keys in which an output's recipe is not the wanted one; of its sources only what they are matters."""
+    """The first keys in which an output's recipe would give another one; of its sources only what they are matters."""
     import yaml
 
-    before = _flat(yaml.safe_load(found) or {})
-    now = _flat(validate.resolved(recipe))
+    before = _flat(deciding(yaml.safe_load(found) or {}))
+    now = _flat(deciding(recipe))
     keys = [
         key
         for key in dict.fromkeys([*before, *now])

@@ -93,14 +93,14 @@ class Place:
         self.over_http = self.root.lower().startswith(("http://", "https://"))
 
     def __repr__(self) -> str:
-        return f"Place({without_secrets(self.root)!r})"
+        return f"Place({self.url()!r})"
 
     def __reduce__(self) -> tuple[type[Place], tuple[str]]:
         return Place, (self.root,)
 
     def url(self, path: str = "") -> str:
-        """The address of a file in this place, as a user would write it."""
-        return posixpath.join(self.root, path) if path else self.root
+        """The address of a file in this place as a user would write it, without credentials: fit for messages."""
+        return publishable(posixpath.join(self.root, path) if path else self.root)
 
     def _full(self, path: str) -> str:
         return posixpath.join(self._base, path) if path else self._base
@@ -220,7 +220,7 @@ class Place:
             return
         try:
             if not _locked(lock):
-                raise StoreError(f"another process is working in {self.root}; wait for it, or give another --out")
+                raise StoreError(f"another process is working in {self.url()}; wait for it, or give another --out")
             yield
         finally:
             os.close(lock)
@@ -257,7 +257,7 @@ class Place:
             self.remove(probe)
         except StoreError as error:
             reason = str(error).rpartition(": ")[2]
-            raise StoreError(f"cannot write to {without_secrets(self.root)}: {reason}") from error
+            raise StoreError(f"cannot write to {self.url()}: {reason}") from error
 
 
 def _locked(lock: int) -> bool:

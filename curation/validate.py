@@ -85,8 +85,10 @@ def resolved(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", by_alias=True)
 
 
-def as_yaml(config: Config) -> str:
-    return yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True, width=100)
+def as_yaml(config: Config | Mapping[str, Any]) -> str:
+    """A configuration, or the plain values of one, in the order of its keys."""
+    settings = resolved(config) if isinstance(config, Config) else dict(config)
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100)
 
 
 def fingerprint(*parts: Any) -> str:

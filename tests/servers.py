@@ -20,6 +20,8 @@ class FileServer:
     tag: str = '"one"'
     fault: Callable[[int], int] = lambda number: 0
     """What goes wrong with the request of this number, from 1: a status, or one of the constants below."""
+    allowed: Callable[[str], bool] = lambda address: True
+    """Whether this path and query is answered; others with 403."""
     gets: int = 0
     sent_bytes: int = 0
     _let_go: threading.Event = field(default_factory=threading.Event)
@@ -62,7 +64,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         told = self.server_of
         told.gets += 1
-        data, fault = told.data, told.fault(told.gets)
+        data, fault = told.data, told.fault(told.gets) if told.allowed(self.path) else 403
         if fault > 0:
             self._answer(fault, 0)
             return

@@ -19,7 +19,7 @@ def fork(out: Place, into: Place) -> None:
     Raises:
         UserError: the second place is the first, or holds anything else than such a copy.
     """
-    if out.url() == into.url():
+    if out.root == into.root:
         raise UserError(f"{into.url()} is the output itself; name another place for its copy")
     if there := into.names("inputs"):
         if there != out.names("inputs") or any(out.read(path) != into.read(path) for path in _paths(out, "inputs")):

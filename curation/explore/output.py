@@ -70,7 +70,7 @@ class Output:
 
     def sweep(self, asked: str) -> list[Sweep]:
         """What other values of a threshold keep; see `curation.whatif.what_if`."""
-        return what_if(self.place.url(), asked, self.recipe)
+        return what_if(self.place.root, asked, self.recipe)
 
     def sweep_figures(self, asked: str) -> list[Drawing]:
         """The same, drawn."""
@@ -78,7 +78,7 @@ class Output:
 
     def joint(self, first: str, second: str) -> Grid:
         """What two thresholds keep together; see `curation.whatif.joint`."""
-        return joint(self.place.url(), first, second, self.recipe)
+        return joint(self.place.root, first, second, self.recipe)
 
     def joint_figure(self, first: str, second: str) -> Drawing:
         """The same, drawn."""
@@ -88,7 +88,7 @@ class Output:
     def edge_figure(self, threshold: str, bound: Bound | None = None, *, most: int = 6) -> Drawing:
         """Clips just inside and just outside of a threshold (`signal.min`) that pass everything else."""
         field, end = _named(threshold)
-        found = edge(Grounds.of(self.place.url(), self.recipe), field, end, bound, most)
+        found = edge(Grounds.of(self.place.root, self.recipe), field, end, bound, most)
         return Drawing(partial(drawn, found))
 
     def with_threshold(
@@ -102,7 +102,7 @@ class Output:
         """
         field, end = _named(threshold)
         text = Path(manifest).read_text() if manifest else self.place.text("recipe.yaml")
-        name = str(manifest) if manifest else self.place.url("recipe.yaml")
+        name = str(manifest) if manifest else f"{self.place.root}/recipe.yaml"
         Path(write).write_text(moved(text, field, end, bound, name=name))
         return Path(write)
 
@@ -116,8 +116,8 @@ class Output:
         from curation.run import Run
 
         recipe = validate.load(str(manifest), Recipe)
-        Run(recipe, self.place.url(), update=True, console=Console()).curate()
-        return Output(self.place.url())
+        Run(recipe, self.place.root, update=True, console=Console()).curate()
+        return Output(self.place.root)
 
 
 def _named(threshold: str) -> tuple[str, End]:

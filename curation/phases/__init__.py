@@ -10,7 +10,7 @@ done. ingest, select and report look at the whole dataset and are plain function
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,6 +45,12 @@ class Unit:
     """Rows that the plan chose for the unit, where they are not simply a part of `Phase.reads`."""
     tools: dict[str, str] | None = None
     """Versions of the programs that it must be done with; None for any."""
+    addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Whole addresses by source id, where the stored ones lack credentials. They are no part of what it gives."""
+
+    def address(self, row: Row) -> str:
+        """Where the source of a row is read."""
+        return self.addresses.get(row["source_id"]) or str(row["uri"])
 
 
 @dataclass

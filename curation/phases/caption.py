@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation import parts, tables
+from curation.addresses import scrubbed
 from curation.answers import Answers, UnitAnswers, key_of
 from curation.errors import UserError
 from curation.models.captioners import Answer, Captioner, Shown, captioners, prompt_hash
@@ -63,7 +64,7 @@ class Caption(Phase):
         known = captioners(self.recipe.caption)
         return [
             self.recipe.caption.language,
-            self.recipe.score.clip and self.recipe.score.clip.model_dump(mode="json"),
+            self.recipe.score.clip and scrubbed(self.recipe.score.clip.model_dump(mode="json")),
             *(
                 [name, [known[asked].identity(style) for asked in self._asked_for(style)]]
                 for name, style in self._styles

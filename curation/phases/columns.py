@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from curation.addresses import open_columns
 from curation.errors import UserError
 from curation.recipe import Columns
 from curation.store import without_secrets
@@ -51,7 +52,7 @@ class Columned:
         row |= {field: _text(record[name]) for field, name in self._columns.items() if name in record}
         taken = {*self._columns.values(), None}
         rest = {str(name): value for name, value in record.items() if name not in taken and value not in (None, "")}
-        row["meta"] = json.dumps(rest, ensure_ascii=False, sort_keys=True, default=str)
+        row["meta"] = json.dumps(open_columns(rest), ensure_ascii=False, sort_keys=True, default=str)
         # csv keeps cells beyond the header under None: then no cell of the row can be trusted.
         row["error"] = "the row has more cells than the header" if None in record else None
         return row

@@ -18,10 +18,11 @@ from typing import Any
 import pyarrow as pa
 
 from curation import parts, tables
-from curation.errors import StoreError, Unreachable, UserError
+from curation.errors import StoreError, UserError
 from curation.fetch import fetched
 from curation.phases import Needs, Output, Phase, Unit, stills
-from curation.recipe import Recipe
+from curation.phases.failures import mendable
+from curation.recipe import Recipe, deciding
 from curation.store import Place, sha256_of
 from curation.tables import Row
 from curation.video import encoders
@@ -70,7 +71,7 @@ class Cut(Phase):
         tar_path = scratch / f"{unit.number:05d}.tar"
         with tarfile.open(tar_path, "w", format=tarfile.USTAR_FORMAT) as tar:
             images = [row for row in rows if row["kind"] == "image"]
-            for clip_id, still in self._cut_images(images, scratch):
+            for clip_id, still in self._cut_images([unit.address(row) for row in images], images, scratch):
                 if isinstance(still, Exception):
                     failed.append(_failed(clip_id, still))
                 else:
@@ -79,10 +80,10 @@ class Cut(Phase):
             for _, of_source in groupby(films, key=lambda row: row["source_id"]):
                 clips = list(of_source)
                 try:
-                    with fetched(clips[0]["uri"], max_bytes=self.recipe.ingest.max_bytes) as source:
+                    with fetched(unit.address(clips[0]), max_bytes=self.recipe.ingest.max_bytes) as source:
                         for clip_id, found in self._cut(source, clips, scratch):
                             if isinstance(found, str):
-                                failed.append({"clip_id": clip_id, "reason": found})
+                                failed.append(_failed(clip_id, found))
                             else:
                                 cuts.append(_packed(tar, _target(scratch, clip_id), clip_id, found))
                 except StoreError as error:
@@ -94,10 +95,12 @@ class Cut(Phase):
         counts = {"clips": len(cuts), "failed": len(failed)}
         return Output({"cuts": cuts}, {f"cuts/{tar_path.name}": tar_path}, {"failed": failed}, counts)
 
-    def _cut_images(self, rows: Sequence[Row], scratch: Path) -> Iterator[tuple[str, Row | Exception]]:
+    def _cut_images(
+        self, addresses: Sequence[str], rows: Sequence[Row], scratch: Path
+    ) -> Iterator[tuple[str, Row | Exception]]:
         """The id of every image with the index of its JPEG, or with the reason why there is none."""
         targets = [_target(scratch, row["clip_id"], "image") for row in rows]
-        with self._stills.cut([row["uri"] for row in rows], targets) as cuts:
+        with self._stills.cut(addresses, targets) as cuts:
             for row, found in zip(rows, cuts):
                 shown = {"start_pts": row["start_pts"], "end_pts": row["end_pts"], "lost_frames": 0}
                 yield row["clip_id"], found if isinstance(found, Exception) else found | shown
@@ -134,9 +137,9 @@ class Cut(Phase):
         return cuts
 
 
-def _failed(clip_id: str, error: Exception) -> Row:
-    """Why there is no cut; `passing` where a server did not answer, so that `--retry-failed` may find it."""
-    return {"clip_id": clip_id, "reason": str(error)} | ({"passing": True} if isinstance(error, Unreachable) else {})
+def _failed(clip_id: str, error: Exception | str) -> Row:
+    """Why there is no cut; `passing` where another try may give one, so that `--retry-failed` finds it."""
+    return {"clip_id": clip_id, "reason": str(error)} | ({"passing": True} if mendable(error) else {})
 
 
 def _target(scratch: Path, clip_id: str, kind: str = "scene") -> Path:
@@ -161,9 +164,12 @@ OF_PACKING = {"samples", "seed", "buckets"}
 
 def encoding_settings(phase: Phase) -> Any:
     """The part of the recipe that decides the bytes of a cut."""
-    shard = phase.recipe.shard.model_dump(mode="json", exclude=OF_PACKING)
-    # How few frames a copied clip may have, and how closely its pictures are compared.
-    return [shard, phase.recipe.split.min_frames, phase.recipe.split.speed]
+    of_shard = deciding(phase.recipe)["shard"]
+    # How few frames a copied clip may have.
+    least = of_shard.pop("copied_share"), phase.recipe.split.min_frames
+    shard = {name: value for name, value in of_shard.items() if name not in OF_PACKING}
+    # And how closely its pictures are compared.
+    return [shard, least if shard["cut"] == "copy" else None, phase.recipe.split.speed]
 
 
 def wanted(recipe: Recipe) -> Wanted:

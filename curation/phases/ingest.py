@@ -8,7 +8,7 @@ import json
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import parts, tables
+from curation.addresses import scrubbed
 from curation.errors import UserError
 from curation.phases.columns import Columned
 from curation.recipe import Recipe, SourceList
@@ -39,7 +40,8 @@ _LARGEST_CELL = 16 << 20
 def listing(recipe: Recipe) -> tuple[list[Row], int]:
     """Every input that the manifest names, and how many files were passed over as no media by name.
 
-    A row that cannot be used (no address, a repeated id) is kept with its `error`.
+    A row that cannot be used (no address, a repeated id) is kept with its `error`. Its `uri` is the whole address,
+    which may hold credentials: see `withheld`. No other field of a row does.
 
     Raises:
         UserError: a folder or table is missing, a column is wrong, or nothing is named at all.
@@ -53,14 +55,30 @@ def listing(recipe: Recipe) -> tuple[list[Row], int]:
             passed_over.update(other)
     if not rows:
         raise UserError(_nothing(recipe, passed_over))
-    return _unique([_storable(row) | {"version": _version(row["uri"])} for row in rows]), passed_over.total()
+    return _unique([_open(_storable(row)) | {"version": _version(row["uri"])} for row in rows]), passed_over.total()
+
+
+def withheld(rows: Sequence[Row]) -> tuple[list[Row], dict[str, str]]:
+    """Listed rows as they are stored, and the whole addresses of those, by their ids, that need credentials.
+
+    Nothing of these is ever written: a run lists its sources anew, so that it has the newest signatures, and hands the
+    addresses to the units that read them.
+    """
+    stored, addresses = [], {}
+    for row in rows:
+        uri = publishable(row["uri"])
+        if uri != row["uri"]:
+            addresses[row["source_id"]] = row["uri"]
+            row = row | {"uri": uri}
+        stored.append(row)
+    return stored, addresses
 
 
 def _nothing(recipe: Recipe, passed_over: Counter[str]) -> str:
     """What to do where the manifest names no media."""
     kinds = {sources.kind for sources in recipe.sources}
     wanted = " ".join(ending for kind in sorted(kinds) for ending in _ENDINGS[kind][:6])
-    places = ", ".join(place for sources in recipe.sources for place in sources.files)
+    places = ", ".join(publishable(place) for sources in recipe.sources for place in sources.files)
     told = f"the manifest {recipe.name!r} names no media: looked for {wanted} … in {places}"
     for kind in sorted(_ENDINGS.keys() - kinds):
         if count := sum(passed_over[ending] for ending in _ENDINGS[kind]):
@@ -161,7 +179,7 @@ def _files(fs: Any, path: str, place: str) -> tuple[str, list[str]]:
             return posixpath.dirname(path), [path]
     except (OSError, ValueError) as error:
         raise UserError(f"{without_secrets(place)}: cannot be listed ({error})") from None
-    shown = place if is_url(place) or os.path.isabs(place) else f"{place} (looked in {os.getcwd()})"
+    shown = publishable(place) if is_url(place) or os.path.isabs(place) else f"{place} (looked in {os.getcwd()})"
     raise UserError(f"{shown}: no such file or folder")
 
 
@@ -276,6 +294,11 @@ def _storable(row: Row) -> Row:
     return row
 
 
+def _open(row: Row) -> Row:
+    """The row with no credential in any text but its address."""
+    return scrubbed(row) | {"uri": row["uri"]}
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
@@ -296,19 +319,26 @@ def _version(uri: str) -> str | None:
 
 
 def _unique(rows: list[Row]) -> list[Row]:
-    """Ids made unique where files of different folders share a name; true repeats become errors."""
+    """Ids made unique where files of different folders share a name; true repeats become errors.
+
+    An address that was signed twice is a repeat too.
+    """
     seen: dict[str, Row] = {}
     unique = []
     for row in rows:
         first = seen.get(row["source_id"])
         if first is not None:
-            other_file = row["meta"] is None and first["meta"] is None and row["uri"] != first["uri"]
-            again = f"{row['source_id']} ({fingerprint(row['uri'])[:8]})"
+            uri, owner = publishable(row["uri"]), publishable(first["uri"])
+            other_file = row["meta"] is None and first["meta"] is None and uri != owner
+            again = f"{row['source_id']} ({fingerprint(uri)[:8]})"
             if other_file and again not in seen:
                 row = row | {"source_id": again}
             else:
-                owner = without_secrets(first["uri"])
-                same = "listed before" if row["uri"] == first["uri"] else f"its id belongs to {owner}"
+                same = f"its id belongs to {owner}"
+                if row["uri"] == first["uri"]:
+                    same = "listed before"
+                elif uri == owner:
+                    same = "listed before, but for what looks like a credential; if it is another file, give them ids"
                 count = sum(1 for key in seen if key.startswith(f"{row['source_id']} #"))
                 row = row | {"source_id": f"{row['source_id']} #{count + 2}", "error": f"repeated: {same}"}
         seen[row["source_id"]] = row

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation import parts, tables
+from curation.addresses import scrubbed
 from curation.errors import UserError
 from curation.models.scorers import AnyScorer, EmbeddingScorer, Scorer, scorers
 from curation.phases import Needs, Output, Phase, Unit
@@ -79,7 +80,7 @@ class Score(Phase):
         return tables.scores_schema(fields)
 
     def settings(self) -> Any:
-        return [[scorer.name, scorer.version, scorer.settings()] for scorer in self._scorers]
+        return [[scorer.name, scorer.version, scrubbed(scorer.settings())] for scorer in self._scorers]
 
     def rows(self, out: Place, unit: Unit) -> list[Row]:
         """The clips, each with the scores that still hold of an earlier recipe."""
@@ -138,12 +139,12 @@ class Score(Phase):
         content = unit.given["content"].to_pylist() if unit.given is not None else [unit.fingerprint]
         clip = self.recipe.score.clip
         versions = [scorer.version for scorer in self._scorers if scorer.name == "clip"]
-        model = [*versions, clip.model_dump(mode="json")] if clip is not None else None
+        model = [*versions, scrubbed(clip.model_dump(mode="json"))] if clip is not None else None
         return {
             scorer.name: fingerprint(
                 scorer.name,
                 scorer.version,
-                scorer.settings(),
+                scrubbed(scorer.settings()),
                 content,
                 model if isinstance(scorer, EmbeddingScorer) else None,
             )

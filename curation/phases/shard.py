@@ -19,9 +19,9 @@ from curation.phases import Needs, Output, Phase, Unit, sidecars
 from curation.phases.buckets import bucketed
 from curation.phases.cut import OF_PACKING, Cut, encoding_settings
 from curation.phases.score import travelling
-from curation.store import Place, publishable, sha256_of
+from curation.store import Place, sha256_of
 from curation.tables import Row
-from curation.validate import fingerprint, resolved
+from curation.validate import fingerprint
 from curation.versions import tools
 
 # Long lists, which readers of the tar alone can find in the media; and 64 bits without a sign, which few can read.
@@ -72,7 +72,7 @@ class Shard(Phase):
     needs = Needs(cpus=1, memory_mb=512)
 
     def setup(self) -> None:
-        made = {"recipe_hash": fingerprint(resolved(self.recipe)), "tools": json.dumps(tools(), sort_keys=True)}
+        made = {"recipe_hash": recipe.hash_of(self.recipe), "tools": json.dumps(tools(), sort_keys=True)}
         self._made = made
 
     def schema(self, table: str) -> pa.Schema:
@@ -117,7 +117,7 @@ class Shard(Phase):
 
     def _sample(self, row: Row, shard: str) -> Row:
         names = set(self.schema("shards").names) - {"offset"}
-        ours = {"shard": shard, "key": row["clip_id"], "uri": publishable(row["uri"])}
+        ours = {"shard": shard, "key": row["clip_id"]}
         return {name: row[name] for name in row if name in names} | ours | self._made
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from curation import fetch, tables
-from curation.errors import StoreError, Unreachable
+from curation.errors import StoreError
 from curation.phases import Needs, Output, Phase, Unit, stills
+from curation.phases.failures import mendable
+from curation.recipe import deciding
 from curation.tables import Row
 from curation.video import jpegs
 from curation.video.probe import MediaError
@@ -25,7 +27,7 @@ _OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_bas
 
 class Split(Phase):
     name = "split"
-    version = 5
+    version = 6
     reads = "inputs"
     writes = ("sources", "clips")
     needs = Needs(cpus=1, memory_mb=1024)
@@ -41,20 +43,15 @@ class Split(Phase):
         return {"sources": tables.SOURCES, "clips": tables.CLIPS}[table]
 
     def settings(self) -> Any:
-        # Limits decide only whether a source fails, but that is part of the output too. Segments of an exact pass
-        # never show; those of a fast one leave out other frames, on which motion may be sampled.
-        split = self.recipe.split
-        hidden = {"segment_s"} if split.speed == "exact" else None
-        ingest = self.recipe.ingest
-        return [split.model_dump(mode="json", exclude=hidden), ingest.max_bytes, ingest.max_image_bytes]
+        return deciding(self.recipe)["split"]
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         sources, clips = [], []
         self._unreachable = self._copied = 0
-        images = [row["uri"] for row in rows if _is_image(row)]
+        images = [unit.address(row) for row in rows if _is_image(row)]
         with self._stills.looked_at(images) as looked_at:
             for row in rows:
-                source, found = self._look(row, next(looked_at)) if _is_image(row) else self._split(row, scratch)
+                source, found = self._look(row, next(looked_at)) if _is_image(row) else self._split(row, unit, scratch)
                 sources.append(source)
                 clips.extend(found)
         failed = sum(source["status"] == "failed" for source in sources)
@@ -70,10 +67,10 @@ class Split(Phase):
         return _source(row) | of_source, [clip]
 
     def _failed(self, source: Row, error: Exception) -> Row:
-        self._unreachable += isinstance(error, Unreachable)
+        self._unreachable += mendable(error)
         return source | {"status": "failed", "error": str(error)}
 
-    def _split(self, row: Row, scratch: Path) -> tuple[Row, list[Row]]:
+    def _split(self, row: Row, unit: Unit, scratch: Path) -> tuple[Row, list[Row]]:
         source = _source(row)
         if row["error"]:
             return source | {"status": "failed", "error": row["error"]}, []
@@ -81,7 +78,7 @@ class Split(Phase):
 
         @contextmanager
         def opening() -> Iterator[Path | fetch.Remote]:
-            with fetch.source(row["uri"], max_bytes=self.recipe.ingest.max_bytes) as media:
+            with fetch.source(unit.address(row), max_bytes=self.recipe.ingest.max_bytes) as media:
                 source["bytes"] = fetch.size_of(media)
                 yield media
                 self._copied += isinstance(media, fetch.Remote) and media.copied

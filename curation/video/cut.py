@@ -19,7 +19,7 @@ import imageio_ffmpeg
 
 from curation.video.decode import COLORSPACES
 from curation.video.encoders import device, options, uploads
-from curation.video.probe import DEMUXERS, Header, MediaError
+from curation.video.probe import DEMUXERS, OVER_LIMIT, Header, MediaError
 from curation.video.thinning import expression
 
 # FFmpeg seeks to a key frame at or before the wanted time less this margin; what comes too early is trimmed.
@@ -132,7 +132,7 @@ def run(
         except BrokenPipeError:
             process.wait(timeout_s)  # it ended early, and says why
         except subprocess.TimeoutExpired:
-            raise MediaError(f"cutting took longer than {timeout_s:g} s") from None
+            raise MediaError(f"{OVER_LIMIT}cutting took longer than {timeout_s:g} s") from None
         finally:
             process.kill()
             process.wait()

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from curation.video.probe import MediaError
+from curation.video.probe import OVER_LIMIT, MediaError
 from curation.video.remote import Media, RemoteFile, Source
 
 _LENGTH = struct.Struct(">Q")
@@ -86,7 +86,7 @@ class Jail:
                 answer = self._answer(function, media, timeout_s, arguments)
             except _TooSlow:
                 self.close()
-                raise MediaError(f"decoding took longer than {timeout_s:g} s") from None
+                raise MediaError(f"{OVER_LIMIT}it took longer than {timeout_s:g} s") from None
             except _Gone:
                 cause, deaths = _cause(self.close()), deaths + 1
                 if deaths == 2:
@@ -101,7 +101,7 @@ class Jail:
                 return answer
             self.close()
             if fresh:
-                raise MediaError(f"decoding needs more than {self._memory_mb} MiB")
+                raise MediaError(f"{OVER_LIMIT}it needs more than {self._memory_mb} MiB")
 
     def _answer(
         self, function: str, media: Path | Source, timeout_s: float, arguments: dict[str, Any]

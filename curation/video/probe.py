@@ -37,6 +37,10 @@ _UNSPECIFIED = 2
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\x00", b"MM\x00*")
 
 
+OVER_LIMIT = "over the limit: "
+"""How the reason begins where a bound on time or memory was met."""
+
+
 class MediaError(Exception):
     """A media file cannot be used; the text is the reason that goes into its row."""
 

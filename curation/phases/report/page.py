@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from curation import validate
 from curation.phases.report import palette, rules
 from curation.phases.report.amounts import count, number, plural, share, size, span
 from curation.phases.report.distributions import Distribution, Share, distributions, shares
@@ -19,7 +18,7 @@ from curation.phases.report.facts import Facts
 from curation.phases.report.funnel import funnel
 from curation.phases.report.pictures import Strip, evenly, webp
 from curation.phases.report.sheets import Sheet
-from curation.recipe import Recipe
+from curation.recipe import Recipe, deciding, hash_of
 from curation.store import without_secrets
 
 _FRAMES = 8  # in the strip at the top
@@ -47,8 +46,8 @@ def render(facts: Facts, recipe: Recipe, shown: list[Sheet], made_of: str) -> st
     reasons = rules.reasons(facts)
     charts = distributions(facts)
     categories = facts.clips["category"]
-    settings = validate.resolved(recipe)
-    del settings["sources"]  # addresses may hold passwords, and the page may be published
+    settings = deciding(recipe)
+    del settings["sources"]
     return _template().render(
         made_of=made_of,
         name=recipe.name,
@@ -69,7 +68,7 @@ def render(facts: Facts, recipe: Recipe, shown: list[Sheet], made_of: str) -> st
         listed=_LISTED,
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
         dataset_hash=facts.dataset_hash,
-        recipe_hash=validate.fingerprint(validate.resolved(recipe)),
+        recipe_hash=hash_of(recipe),
     )
 
 
