@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from curation.validate import Config
 
 CaptionerName = Literal["source", "describe", "endpoint", "transformers"]
+_SECRET = r"(api|access|secret)?[-_]?key|(access|auth|bearer)?[-_]?token|authorization|password|secret"
 PROMPT = (
     "These pictures are taken from one video clip, in the order of time. Describe the clip in one to three plain "
     "sentences: who or what is seen, where, what happens, and how the camera moves. Say only what can be seen. "
@@ -76,6 +78,13 @@ class Endpoint(Config):
     """See `Prices`."""
     budget: Budget | None = None
     """See `Budget`."""
+
+    @field_validator("body")
+    @classmethod
+    def _open(cls, body: dict[str, Any]) -> dict[str, Any]:
+        if secret := sorted(name for name in body if re.fullmatch(_SECRET, name, re.IGNORECASE)):
+            raise ValueError(f"{secret[0]} would be stored with the recipe; name its variable in api_key_env")
+        return body
 
     @model_validator(mode="after")
     def _priced(self) -> Endpoint:

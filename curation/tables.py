@@ -36,12 +36,17 @@ def column(name: str, type_: pa.DataType, doc: str, unit: str = "", *, null: boo
 
 _ORIGIN = [
     column("source_id", pa.string(), "The id column of the manifest's table, or the path below the listed folder."),
-    column("uri", pa.string(), "Local path or URL of the raw media file."),
+    column("uri", pa.string(), "Local path or URL of the raw media file, without credentials."),
     column("kind", pa.string(), "video, or image"),
     column("caption", pa.string(), "The caption that came with the source.", null=True),
     column("category", pa.string(), "The category that came with the source.", null=True),
     column("licence", pa.string(), "The licence that came with the source.", null=True),
-    column("meta", pa.string(), "The other columns of the manifest's row, as a JSON object.", null=True),
+    column(
+        "meta",
+        pa.string(),
+        "The other columns of the manifest's row, as a JSON object; secrets are withheld.",
+        null=True,
+    ),
 ]
 
 INPUTS = pa.schema(
@@ -250,7 +255,7 @@ SAMPLES = pa.schema(
     [
         column("shard", pa.string(), "File name of the tar."),
         column("key", pa.string(), "WebDataset key: members are key.mp4 (of an image key.jpg), key.txt and key.json."),
-        column("uri", pa.string(), "Address of the source."),
+        column("uri", pa.string(), "Address of the source, without credentials."),
         column("licence", pa.string(), "Licence of the source.", null=True),
         column("meta", pa.string(), "What else the manifest's table said of the source, as a JSON object.", null=True),
         *(CLIPS.field(name).with_name(new) for new, name in OF_CLIP.items()),
