@@ -102,7 +102,7 @@ class Output:
         """
         field, end = _named(threshold)
         text = Path(manifest).read_text() if manifest else self.place.text("recipe.yaml")
-        name = str(manifest) if manifest else f"{self.place.root}/recipe.yaml"
+        name = str(manifest) if manifest else self.place.url("recipe.yaml")
         Path(write).write_text(moved(text, field, end, bound, name=name))
         return Path(write)
 
