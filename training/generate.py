@@ -44,7 +44,7 @@ def generate(
     sampler = sampling_schedule(schedule, bounded=model.space.bounded)
     sampler.set_timesteps(steps, device=device)
     shape = (1, model.space.channels, frames, size[0] // model.space.factor, size[1] // model.space.factor)
-    x = normal([Draws(seed, 0, 0)], "sample", shape).to(device)
+    x = normal([Draws(seed, 0, "", 0)], "sample", shape).to(device)
     for t in progress(sampler.timesteps):
         both = x.expand(len(captions), -1, -1, -1, -1)
         prediction, *empty = model(both, t.expand(len(captions)), text, frames=frames).split(1)

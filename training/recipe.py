@@ -155,6 +155,8 @@ FREE = (
     "data.datasets.*.url",
     "data.threads",
     "data.prefetch",
+    "data.read",
+    "data.decoder",
     "data.cache_dir",
     "data.cache_bytes",
     "train.out",

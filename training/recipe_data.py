@@ -18,19 +18,23 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Amount = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=0.0)]
 Size = tuple[Positive, Positive]
+Address = Union[str, Annotated[tuple[str, ...], Field(min_length=1)]]
 
 
 class Source(Config):
     """One dataset of several."""
 
-    url: str
-    """Address of its manifest.json, or of its tars: what `data.url` takes."""
+    url: Address
+    """What `data.url` takes."""
     name: str = ""
-    """What the log calls it; `url` unless given."""
+    """What log and checkpoints call it; its number unless given."""
     weight: Union[Amount, Annotated[tuple[tuple[Annotated[int, Field(ge=0)], Amount], ...], Field(min_length=1)]] = 1.0
     """Its share of the samples, over the sum of all weights and whatever its size.
 
     A number, or a curriculum: [[step, weight], …] with rising steps, straight lines between them."""
+
+    caption: Union[str, None] = None
+    """Where the captions of tars by others are; as `data.caption`."""
 
     @model_validator(mode="after")
     def _rises(self) -> Source:
@@ -100,8 +104,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Data(Config):
     """Which clips are read, and what one training sample is."""
 
-    url: Union[str, None] = None
-    """Address of a dataset's manifest.json: a path, http(s)://, s3:// or gs://."""
+    url: Union[Address, None] = None
+    """Address of a dataset's manifest.json or its folder, or of WebDataset tars of others, with {0000..0123} or a list.
+
+    A path, http(s)://, s3:// or gs://."""
+    caption: Union[str, None] = None
+    """Where the captions of tars by others are, such as txt or json:caption; the usual places unless given."""
     datasets: tuple[Source, ...] = ()
     """Several datasets in place of `url`, each with a weight.
 
@@ -145,6 +153,9 @@ class Data(Config):
     """Threads that read and decode; 0 does it while the trainer waits."""
     prefetch: Positive = 2
     """Batches that are prepared ahead."""
+    read: Literal["auto", "shards", "members"] = "auto"
+    """From networks: whole shards through the cache, or each sample by itself; auto takes whole shards where all
+    datasets fit into the cache."""
     cache_dir: Union[str, None] = None
     """Where shards from the network are kept; the user's cache folder unless given."""
     cache_bytes: Positive = 20_000_000_000
@@ -164,7 +175,7 @@ class Data(Config):
     def _fits(self) -> Data:
         if bool(self.url) == bool(self.datasets):
             raise ValueError("url: give the address of a dataset, or several datasets in data.datasets")
-        names = [source.name or source.url for source in self.datasets]
+        names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("datasets: two have the same name")
         for name in ("stride", "fps"):
@@ -181,7 +192,10 @@ class Data(Config):
     @property
     def sources(self) -> tuple[Source, ...]:
         """The datasets, also where there is one."""
-        return self.datasets or (Source(url=self.url or ""),)
+        sources = self.datasets or (Source(url=self.url or "", name="data", caption=self.caption),)
+        return tuple(
+            source.model_copy(update={"name": source.name or str(number)}) for number, source in enumerate(sources)
+        )
 
     @property
     def shapes(self) -> tuple[Bucket, ...]:

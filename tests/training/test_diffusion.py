@@ -13,7 +13,7 @@ from training.diffusion import losses, normal, sampling_schedule, target, timest
 from training.generate import generate
 from training.models.lavie.latents import Pixels
 from training.recipe import Diffusion
-from training.stream.plan import Draws, Plan
+from training.stream.plan import Draws
 
 
 class OneClip(nn.Module):
@@ -84,11 +84,10 @@ def test_losses_of_clips_and_images_are_separate_means() -> None:
 
 
 def test_noise_and_timesteps_belong_to_the_sample() -> None:
-    plan = Plan(0, "hash", 500)
-    draws = [plan.at(position) for position in range(500)]
+    draws = [Draws(0, number // 400, "hash", number % 400) for number in range(500)]
     noise = normal(draws, "noise", (500, 3, 8, 8))
     assert abs(noise.mean().item()) < 0.01 and abs(noise.std().item() - 1) < 0.01
     assert torch.equal(normal(draws[7:8], "noise", (1, 3, 8, 8))[0], noise[7])
     steps = timesteps(draws, 1000)
     assert steps.min() >= 0 and steps.max() < 1000 and abs(steps.float().mean().item() - 499.5) < 60
-    assert torch.equal(timesteps([Draws(0, draws[3].epoch, draws[3].index)], 1000), steps[3:4])
+    assert torch.equal(timesteps([Draws(0, 0, "hash", 3)], 1000), steps[3:4])

@@ -5,7 +5,7 @@ OUT/checkpoints/step-00000040/
   ema.safetensors         their running mean
   optimiser.safetensors   AdamW's state, "exp_avg/NAME" and so on
   rng.safetensors         states of torch's generators
-  state.json              step, position in the data, recipe, hash of the dataset
+  state.json              step, position in the data, recipe
 OUT/checkpoints/latest    name of the newest
 """
 
@@ -41,7 +41,7 @@ class State:
     step: int
     """Optimiser steps that were taken."""
     position: Position
-    dataset_hash: str
+    """In the data; it also names the datasets by their hashes."""
     recipe: dict[str, Any]
     """The resolved recipe."""
 
@@ -61,7 +61,7 @@ def read_state(checkpoint: Path) -> State:
     """
     try:
         values = json.loads((checkpoint / "state.json").read_text())
-        return State(**{**values, "position": Position(**values["position"])})
+        return State(**{**values, "position": Position.from_json(values["position"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise _damaged(checkpoint, error) from error
 

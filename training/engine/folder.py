@@ -82,7 +82,9 @@ def export(model: TextToVideo, recipe: Recipe, state: checkpoint.State, out: Pat
         part.mkdir()
         model.save(part)
         (part / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
-        config = {"format": MODEL_FORMAT, "step": state.step, "dataset_hash": state.dataset_hash}
+        read = state.position.cursor.generations
+        datasets = {name: [generation.hash for generation in found] for name, found in read.items()}
+        config = {"format": MODEL_FORMAT, "step": state.step, "datasets": datasets}
         (part / "config.json").write_text(json.dumps(config, indent=1))
         checkpoint.publish(part, out / "model")
     except OSError as error:

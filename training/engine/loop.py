@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 from curation.errors import UserError
@@ -19,9 +20,7 @@ from training.engine.metrics import Metrics
 from training.models.lavie.text_to_video import TextToVideo
 from training.recipe import Recipe
 from training.stream.loader import Batch, Loader, Position
-from training.stream.plan import Plan
-from training.stream.shards import Dataset
-from training.stream.views import base_view
+from training.stream.opened import open_loader
 
 
 def run(recipe: Recipe, console: Console) -> None:
@@ -43,20 +42,24 @@ def run(recipe: Recipe, console: Console) -> None:
 
 def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, before: checkpoint.State | None) -> None:
     data, settings = recipe.data, recipe.train
-    if data != data.model_copy(update={"datasets": (), "view": "base", "fps": None, "buckets": (), "known": "none"}):
-        raise UserError("data: the trainer takes one dataset, the view base and a stride so far")
-    dataset = Dataset(data.url or "", span=data.span, cache_dir=data.cache_dir, cache_bytes=data.cache_bytes)
-    state = before or checkpoint.State(0, Position(), dataset.manifest.dataset_hash, resolved(recipe))
-    if state.dataset_hash != dataset.manifest.dataset_hash:
-        raise UserError(f"{out} was trained on another dataset than {dataset.url}; use another train.out")
-    left_out = f", {dataset.short} left out with fewer than {data.span} frames" if dataset.short else ""
-    left_out += f", {dataset.images} images left out" if dataset.images else ""
-    console.print(f"{dataset.url}: {len(dataset)} clips{left_out}")
+    if data.view != "base" or data.known != "none":
+        raise UserError("data: only the base model is trained so far; look at other views with `reelmill peek`")
+    state = before or checkpoint.State(0, Position(), resolved(recipe))
+    device = _device(settings.device)
+    loader = open_loader(
+        data,
+        seed=settings.seed,
+        batch=settings.batch,
+        text_dropout=settings.text_dropout,
+        position=state.position,
+        allocate=_pinned if device.type == "cuda" else None,
+    )
+    _tell(loader, console)
 
     torch.manual_seed(settings.seed)
-    device = _device(settings.device)
     model = TextToVideo.build(recipe.model).to(device).train()
-    model.check_size(data.size, "data.size")
+    for shape in data.shapes:
+        model.check_size(shape.size, "data.size")
     parameters = model.trained()
     optimiser = torch.optim.AdamW(
         parameters.values(),
@@ -69,11 +72,7 @@ def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, befo
         checkpoint.load(found, parameters=parameters, ema=ema, optimiser=optimiser)
         console.print(f"resuming {out} at step {state.step}")
 
-    plan = Plan(settings.seed, dataset.manifest.dataset_hash, len(dataset))
-    view = functools.partial(base_view, dataset, data, text_dropout=settings.text_dropout)
-    batches = iter(
-        Loader(plan, view, batch=settings.batch, threads=data.threads, prefetch=data.prefetch, position=state.position)
-    )
+    batches = iter(loader)
     objective = Objective(model, recipe)
     metrics = Metrics(out / "metrics.jsonl", console, step=state.step, steps=settings.steps)
     with metrics, contextlib.closing(batches):
@@ -98,7 +97,7 @@ def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, befo
             metrics.replaced(batch.failures)
             save = state.step % settings.checkpoint_every == 0 or state.step >= settings.steps
             if save or state.step % settings.log_every == 0:
-                metrics.write(state.step, replaced=state.position.replaced)
+                metrics.write(state.step, replaced=state.position.replaced, report=loader.report())
             if save:
                 state.recipe = resolved(recipe)
                 checkpoint.save(out, state, parameters=parameters, ema=ema, optimiser=optimiser, keep=settings.keep)
@@ -125,10 +124,26 @@ class Objective:
         timesteps = diffusion.timesteps(batch.draws, self.recipe.diffusion.steps).to(device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
         text = self.model.embed(batch.captions)
-        frames = self.recipe.data.frames
+        frames = batch.frames
         prediction = self.model(noisy, timesteps, text, frames=frames)
         wanted = diffusion.target(self.schedule, clean, noise, timesteps)
         return diffusion.losses(prediction, wanted, frames=frames, image_weight=self.recipe.train.image_weight)
+
+
+def _tell(loader: Loader, console: Console) -> None:
+    """What is read, and what is left out."""
+    for stock in loader.plan.stocks:
+        rows, dataset = stock.latest.rows, stock.latest.dataset
+        told = f"{len(rows.clips)} clips" + (f", {len(rows.images)} images" if len(rows.images) else "")
+        told += f", {rows.short} left out with too few frames" if rows.short else ""
+        told += "".join(f", {count} left out: {reason}" for reason, count in dataset.left_out.items())
+        console.print(f"{dataset.url}: {told}")
+
+
+def _pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Memory that the GPU copies from by itself, while the processor goes on."""
+    pictures: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+    return pictures
 
 
 def _device(choice: str) -> torch.device:

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from curation.errors import UserError
 from curation.store import Place
-from training.stream.views import Failure
+from training.stream.faults import Failure
+from training.stream.meter import Report
 
 FIELDS = ("loss", "loss_video", "loss_image", "grad_norm")
 
@@ -30,7 +31,8 @@ class Metrics:
 
     A line of metrics.jsonl has: step; the means of loss, loss_video, loss_image and grad_norm
     since the line before; samples_per_s; frames_per_s (single frames counted too); data_wait, the
-    share of the time that was spent waiting for data; replaced, the clips replaced so far.
+    share of the time that was spent waiting for data; decode_fps, bytes_per_clip and cache_hits (`meter.Report`);
+    replaced, the clips and images that others stood in for so far.
     """
 
     def __init__(self, path: Path, console: Console, *, step: int, steps: int):
@@ -86,9 +88,9 @@ class Metrics:
     def replaced(self, failures: Sequence[Failure]) -> None:
         """Say which clips could not be decoded."""
         for failure in failures:
-            self.console.print(f"replaced {failure.key}: {failure.reason}")
+            self.console.print(f"replaced {failure}")
 
-    def write(self, step: int, *, replaced: int) -> None:
+    def write(self, step: int, *, replaced: int, report: Report) -> None:
         """Write the line for the steps up to `step`, if there are any.
 
         Raises:
@@ -111,6 +113,9 @@ class Metrics:
             "samples_per_s": self._samples / seconds,
             "frames_per_s": self._pictures / seconds,
             "data_wait": self._waited / seconds,
+            "decode_fps": report.decode_fps,
+            "bytes_per_clip": report.bytes_per_clip,
+            "cache_hits": report.cache_hits,
             "replaced": replaced,
         }
         with open(self.path, "a", encoding="utf-8") as file:
@@ -121,7 +126,9 @@ class Metrics:
     def _tell(self, line: dict[str, float]) -> None:
         told = (
             f"loss {line['loss']:.4f} (video {line['loss_video']:.4f}, image {line['loss_image']:.4f})  "
-            f"{line['samples_per_s']:.2f} clips/s  waiting {line['data_wait']:.0%}"
+            f"{line['samples_per_s']:.2f} clips/s  waiting {line['data_wait']:.0%}  "
+            f"decoding {line['decode_fps']:.0f} frames/s  {line['bytes_per_clip'] / 1000:.0f} kB/clip  "
+            f"cache {line['cache_hits']:.0%}"
         )
         if line["replaced"]:
             told += f"  replaced {line['replaced']}"

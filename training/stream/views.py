@@ -1,96 +1,91 @@
-"""What a training sample is made of: a strided piece of a clip, single frames of others, captions.
+"""What each model is trained on: a few small functions that add to decoded frames what a view needs.
 
-Every choice comes from the draws of the sample (`plan.Draws`), so a sample looks the same whoever
-prepares it and whenever.
+A view is an entry of `VIEWS`. Frames, crop, flip, captions and replacements are the same for all of them (`make`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.recipe import Data
-from training.stream.decode import DecodeError, decode
+from training.recipe_data import Data
+from training.stream.degradation import degraded
 from training.stream.plan import Draws
-from training.stream.shards import Dataset, Entry
-
-_SIDES = re.compile(r"\b(left|right|leftwards?|rightwards?|clockwise|counterclockwise)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A sample that could not be used."""
-
-    key: str
-    reason: str
 
 
 @dataclass
-class View:
-    """One training sample."""
+class Given:
+    """What a model is given beside noise, text and time."""
 
-    pixels: NDArray[np.uint8]
-    """(frames + images, height, width, 3), RGB: the clip, then the single frames."""
-    captions: list[str]
-    """The clip's, then one for every single frame; empty means unconditional."""
-    keys: list[str]
-    """The samples that it was made of, in the order of the captions."""
-    draws: Draws
-    failures: list[Failure] = field(default_factory=list)
-    """Samples that others stand in for."""
+    known: NDArray[np.bool_]
+    """(frames,): which frames of the clip are given clean."""
+    low: NDArray[np.uint8] | None = None
+    """(frames + images, height / scale, width / scale, 3), RGB: the degraded small copy."""
+    noise_level: int = 0
+    """Step of the noise that is to be added to `low`."""
 
 
-def base_view(dataset: Dataset, data: Data, draws: Draws, *, text_dropout: float) -> View:
-    """A clip of `data.frames` frames and `data.images` frames of other clips (LaVie §3.3).
+@dataclass(frozen=True)
+class Kind:
+    """A view."""
 
-    A sample that cannot be decoded is replaced by the next one of the dataset.
+    give: Callable[[NDArray[np.uint8], int, Data, Draws], Given]
+    """From the pictures (frames + images, height, width, 3) and the number of frames."""
+    native: bool = False
+    """Whether pictures are cut out at their own resolution where it is large enough, not scaled to fit."""
 
-    Raises:
-        UserError: a shard cannot be read, or no sample at all can be decoded.
+
+def base(pictures: NDArray[np.uint8], frames: int, data: Data, draws: Draws) -> Given:
+    """A clip and single frames; by `data.known` the first frame is given, or some."""
+    known = np.zeros(frames, np.bool_)
+    if data.known == "first":
+        known[0] = True
+    elif data.known == "mask":
+        known = masked(frames, draws.rng("known"))
+    return Given(known)
+
+
+def masked(frames: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which frames are given, drawn: none, the beginning, the end, both, evenly spaced ones, or any; (frames,).
+
+    The kinds are those that trainers of conditional video models mix (SEINE, arXiv 2310.20700 §3.2: transition and
+    prediction by masks); their shares, a sixth each, are ours.
     """
-    failures: list[Failure] = []
-    pictures, captions, keys = [], [], []
-
-    def take(index: int, purpose: str, place: Callable[[Entry, np.random.Generator], list[int]]) -> None:
-        for step in range(len(dataset)):
-            rng = draws.rng(purpose)
-            entry = dataset.entry((index + step) % len(dataset))
-            try:
-                frames = decode(dataset.media(entry), place(entry, rng), entry.frames, size=data.size)
-            except DecodeError as error:
-                failures.append(Failure(entry.key, str(error)))
-                continue
-            pictures.append(_crop(frames, data.size, rng, flip=data.flip and not _SIDES.search(entry.caption)))
-            captions.append("" if rng.random() < text_dropout else entry.caption)
-            keys.append(entry.key)
-            return
-        raise dataset.hopeless(failures[-1].key, failures[-1].reason)
-
-    def piece(entry: Entry, rng: np.random.Generator) -> list[int]:
-        start = int(rng.integers(len(entry.frames.pts) - data.span + 1))
-        return list(range(start, start + data.span, data.strides[0]))
-
-    def single(entry: Entry, rng: np.random.Generator) -> list[int]:
-        return [int(rng.integers(len(entry.frames.pts)))]
-
-    take(draws.index, "clip", piece)
-    # A step of 1 to n-1 around the dataset never lands on the clip itself.
-    others = draws.rng("images").integers(1, max(2, len(dataset)), data.images)
-    for number, other in enumerate(others):
-        take((draws.index + int(other)) % len(dataset), f"image-{number}", single)
-    return View(np.concatenate(pictures), captions, keys, draws, failures)
+    known = np.zeros(frames, np.bool_)
+    kind = int(rng.integers(6))
+    count = int(rng.integers(1, max(2, frames // 2 + 1)))
+    if kind in (1, 3):
+        known[:count] = True
+    if kind in (2, 3):
+        known[-count:] = True
+    if kind == 4:
+        known[:: int(rng.integers(2, max(3, frames // 2)))] = True
+    if kind == 5:
+        known = rng.random(frames) < rng.random()
+    return known
 
 
-def _crop(
-    frames: NDArray[np.uint8], size: tuple[int, int], rng: np.random.Generator, *, flip: bool
-) -> NDArray[np.uint8]:
-    """One random window for all frames, mirrored half of the time if `flip`."""
-    top = int(rng.integers(frames.shape[1] - size[0] + 1))
-    left = int(rng.integers(frames.shape[2] - size[1] + 1))
-    mirrored = rng.random() < 0.5 and flip
-    window = frames[:, top : top + size[0], left : left + size[1]]
-    return window[:, :, ::-1] if mirrored else window
+def interpolation(pictures: NDArray[np.uint8], frames: int, data: Data, draws: Draws) -> Given:
+    """Dense frames, of which every fourth is given (LaVie's interpolation: 61, and 0, 4, … 60 of them)."""
+    known = np.zeros(frames, np.bool_)
+    known[:: data.every] = True
+    return Given(known)
+
+
+def vsr(pictures: NDArray[np.uint8], frames: int, data: Data, draws: Draws) -> Given:
+    """A patch at its own resolution, its degraded small copy, and how much noise that copy shall get."""
+    low, high = data.degradation.noise_level
+    level = int(draws.rng("noise_level").integers(low, high + 1))
+    small = degraded(pictures, data.degradation, draws.rng("degradation"))
+    return Given(np.zeros(frames, np.bool_), small, level)
+
+
+VIEWS: dict[str, Kind] = {
+    "base": Kind(base),
+    "interpolation": Kind(interpolation),
+    "vsr": Kind(vsr, native=True),
+}
+"""By the values of `data.view`."""

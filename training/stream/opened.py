@@ -1,0 +1,48 @@
+"""From a recipe's `data` to a loader."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from training.recipe_data import Data
+from training.stream.adapter import Adapted
+from training.stream.loader import Allocate, Loader, Position
+from training.stream.meter import Meter
+from training.stream.plan import Plan
+from training.stream.samples import Maker
+from training.stream.stock import Generation, Stock
+
+
+def open_loader(
+    data: Data,
+    *,
+    seed: int,
+    batch: int,
+    text_dropout: float,
+    position: Position | None = None,
+    rank: int = 0,
+    world: int = 1,
+    allocate: Allocate | None = None,
+    agree: Callable[[Generation | None], Generation | None] = lambda newest: newest,
+) -> Loader:
+    """Open the datasets of a recipe, and load from a position on.
+
+    Args:
+        batch: samples of a step, over all ranks.
+        position: where to go on, and what moves; the beginning unless given.
+        agree: see `Plan`.
+
+    Raises:
+        UserError: a dataset cannot be opened, is another one than before, or has nothing for the view.
+    """
+    position = position or Position()
+    opened = functools.partial(Adapted, cache_dir=data.cache_dir, cache_bytes=data.cache_bytes)
+    before = position.cursor.generations
+    stocks = [Stock(source, data, opened, before.get(source.name, ())) for source in data.sources]
+    plan = Plan(stocks, data, seed=seed, batch=batch, agree=agree)
+    make = Maker(data, text_dropout=text_dropout, meter=Meter())
+    more = {} if allocate is None else {"allocate": allocate}
+    return Loader(
+        plan, make, threads=data.threads, prefetch=data.prefetch, position=position, rank=rank, world=world, **more
+    )
