@@ -62,6 +62,47 @@ def curate(
     _guarded_run(manifest, out, set_, address, update, retry_failed, metrics, None)
 
 
+@app.command()
+def plan(
+    manifest: Manifest,
+    out: Annotated[
+        Optional[str],
+        typer.Option(help="Keep the prediction in this output; `curate` tells at its end how it compares."),
+    ] = None,
+    set_: Set = None,
+    sample: Annotated[int, typer.Option(min=1, help="Sources of each kind that are measured, at most.")] = 24,
+    seconds: Annotated[float, typer.Option(min=1, help="Wall time that measuring may take, about.")] = 120.0,
+    excerpt: Annotated[float, typer.Option(min=1, help="Seconds of a longer film that are measured.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,
+    cluster: Annotated[
+        Optional[str],
+        typer.Option(metavar="SHAPE", help="cpus=64,gpus=4,cpu_price=0.04,gpu_price=2.5, or a .yaml of these keys."),
+    ] = None,
+    as_json: Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write it as JSON too.")] = None,
+) -> None:
+    """Measure a sample on this machine; predict clips, hours, bytes, CPU and GPU time, disk, and a cluster's price."""
+    import json
+
+    from curation import estimate, recipe
+    from curation.estimate.cluster import cluster as shape
+    from curation.estimate.show import show
+    from curation.prediction import PREDICTION
+    from curation.store import Place
+
+    resolved = recipe.load(manifest, set_ or [])
+    machines = shape(cluster) if cluster else None
+    try:
+        told = estimate.estimate(resolved, estimate.Asked(sample, seconds, excerpt, seed), machines)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    if out:
+        Place(out).commit(PREDICTION, text.encode())
+    if as_json:
+        as_json.write_text(text, encoding="utf-8")
+    show(told, Console(emoji=False))
+
+
 def _phase_command(name: str, text: str) -> None:
     def command(
         manifest: Manifest,
@@ -263,7 +304,8 @@ def _run(
     metrics: str | None,
     phases: tuple[str, ...] | None,
 ) -> None:
-    from curation import ledger, recipe
+    from curation import ledger, prediction, recipe
+    from curation.estimate.show import beside
     from curation.run import ORDER, Run
 
     started = time.monotonic()
@@ -286,6 +328,8 @@ def _run(
         print(ledger.as_text(ledger.funnel(sums)))
         if not sums["clips"]["kept"]:
             print("no clip was kept: look at the reasons above, or in the report")
+        if lines := prediction.compared(run.out):
+            beside(lines, Console(emoji=False))
     cpu_s, peak_mb = run.usage
     told = f"done in {seconds:.1f} s, {cpu_s:.1f} CPU s in workers, at most {peak_mb:.0f} MB in one process"
     print(f"{run.out.url()}: {told}")

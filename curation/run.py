@@ -20,6 +20,7 @@ from curation.metrics import Metrics
 from curation.models.scorers import fetch
 from curation.phases import Needs, Unit, card, ingest, report, select, shard
 from curation.plan import Plan
+from curation.prediction import PREDICTION
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe, deciding, hash_of, published
 from curation.store import Place, parquet
@@ -129,7 +130,7 @@ class Run:
             self._engine.knock()
             if self._address is None:
                 fetch(self.recipe.score)
-        if found is None and any(self.out.names("")):
+        if found is None and any(name != PREDICTION for name in self.out.names("")):
             raise UserError(f"{self.out.url()} holds other files and no {_RECIPE}; give another --out")
         if found is not None and not self._update and (differing := _difference(found, self.recipe)):
             raise UserError(

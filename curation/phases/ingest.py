@@ -95,7 +95,7 @@ def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
     now = {row["source_id"]: row for row in rows}
     before = _by_unit(out)
     units = [[now.pop(name) for name in names if name in now] for names in before]
-    size = recipe.ingest.unit or min(_LARGEST_UNIT, max(1, len(now) // _UNITS))
+    size = unit_size(recipe, len(now))
     new = list(now.values())
     units += [new[start : start + size] for start in range(0, len(new), size)]
     there = parts.footers(out, "inputs")
@@ -108,6 +108,11 @@ def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
         parts.commit(out, "inputs", number, units[number], tables.INPUTS, footer)
     _mark(out, len(units), fingerprint_of(rows))
     return len(units)
+
+
+def unit_size(recipe: Recipe, sources: int) -> int:
+    """Sources in a unit, where so many come in at once."""
+    return recipe.ingest.unit or min(_LARGEST_UNIT, max(1, sources // _UNITS))
 
 
 def fingerprint_of(rows: list[Row]) -> str:

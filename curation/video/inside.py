@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curation.video import still
+from curation.video import excerpt, still
 from curation.video.cut import Encoding
 from curation.video.cutting import Wanted, clip_from, cut_clips, results
 from curation.video.decode import Unseekable
@@ -59,6 +59,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conclude": _conclude,
     "index": index,
     "cut": _cut,
+    "facts": excerpt.facts,
+    "excerpt": excerpt.excerpt,
     "look": still.look,
     "cut_image": still.cut,
     "index_image": still.index,
