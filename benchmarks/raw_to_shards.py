@@ -1,72 +1,89 @@
-"""Raw films to shards: CPU seconds, wall time and memory of each way of cutting, over a bare decode in the same turn.
+"""Raw films to shards: CPU seconds, wall time and memory of each way of cutting, over a bare decode in the same run.
 
-    python -m benchmarks.raw_to_shards [--footage DIR] [--runs 3] [--ways copy smart encode] [--json FILE]
+    python -m benchmarks.raw_to_shards [--footage DIR] [--runs 1] [--ways …] [--peers DIR] [--copies 4] [--json FILE]
 
-The limit is FFmpeg's own decode to nothing on one thread (the wheel's binary). CPU seconds are user and system
-of the process and its children; they are steadier than wall time on a shared machine. The peer is PySceneDetect's
-command, which finds cuts and splits with FFmpeg, encoding with the same settings or copying; it writes files and no
-shards. Without `--footage` the demo's films are made first.
+The limit is FFmpeg's own decode to nothing on one thread (the wheel's binary). CPU seconds are user and system of all
+processes; they are steadier than wall time on a shared machine. `work` is what workers and their decoders spend on
+units; `whole` is the command with Ray's start, the driver and the report, which a longer run pays once too. Peers are
+counted whole: PySceneDetect's command, and with `--peers DIR` video2dataset 1.3, for which an environment is made
+there. `--copies` is how often the films are there for the comparison of two workers with one; 0 leaves it out.
+Without `--footage` the demo's films are made first.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import secrets
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
-
-from benchmarks import cost
+from benchmarks import cost, peers, tree
+from benchmarks.peers import Product
 from curation.phases.ingest import MEDIA
 
 PHASES = ("split", "score", "caption", "cut", "shard")
+FULL, SMALL, COPY = Product(crf=22), Product(crf=22, lines=240), Product(crf=None)
+
+
+def _encoding(product: Product) -> list[str]:
+    size = "null" if product.lines is None else product.lines
+    settings = {"short_side": size, "crf": product.crf, "preset": product.preset, "gop": product.gop}
+    return [part for name, value in settings.items() for part in ("--set", f"shard.{name}={value}")]
+
+
 # All scenes are kept, so that the peer's work is ours. Where copy and smart cannot be taken, clips fail in the variants
 # `… alone`, so that the figure is that of the way itself; the others encode those clips at full size.
 _KEEP_ALL = ["--set", "select={rules: [], max_black: null, max_frozen: null}"]
-_ENCODING = ["--set", "shard.short_side=null", "--set", "shard.crf=22", "--set", "shard.gop=250"]
+_ALONE = ["--set", "shard.otherwise=fail"]
+_COPY, _SMART = ["--set", "shard.cut=copy", *_encoding(FULL)], ["--set", "shard.cut=smart", *_encoding(FULL)]
 WAYS = {
-    "copy alone": ["--set", "shard.cut=copy", "--set", "shard.otherwise=fail", "--set", "shard.crf=22"],
-    "copy": ["--set", "shard.cut=copy", "--set", "shard.crf=22"],
-    "smart alone": ["--set", "shard.cut=smart", "--set", "shard.otherwise=fail", "--set", "shard.crf=22"],
-    "smart": ["--set", "shard.cut=smart", "--set", "shard.crf=22"],
-    "encode": _ENCODING,
-    "encode 320": [],
+    "copy alone": [*_COPY, *_ALONE],
+    "copy": _COPY,
+    "smart alone": [*_SMART, *_ALONE],
+    "smart": _SMART,
+    "encode": _encoding(FULL),
+    "encode, 240 lines": _encoding(SMALL),
+    "encode, defaults": [],
 }
-PEERS = {
-    "PySceneDetect, encoding": ["--rate-factor", "22", "--preset", "veryfast"],
-    "PySceneDetect, copying": ["--copy"],
+_USUAL = ["copy alone", "smart alone", "encode", "encode, 240 lines"]
+# Which of our ways does the work of a peer.
+SAME_WORK = {
+    "PySceneDetect, encoding": ("encode", "copy alone"),
+    "PySceneDetect, 240 lines": ("encode, 240 lines",),
+    "PySceneDetect, copying": ("copy alone",),
+    "video2dataset, encoding": ("encode", "copy alone"),
+    "video2dataset, copying": ("copy alone",),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--footage", type=Path, help="a folder of films; by default the demo's")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each, taken in turn")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--runs", type=int, default=1, help="runs of each, taken in turn")
+    parser.add_argument("--ways", nargs="*", default=_USUAL, choices=WAYS)
+    parser.add_argument("--peers", type=Path, help="where video2dataset's environment is, or is to be made")
+    parser.add_argument("--copies", type=int, default=4, help="of the films, for two workers over one; 0: leave it out")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     chosen = parser.parse_args()
+    python = peers.python_of_video2dataset(chosen.peers.absolute()) if chosen.peers else None
     with tempfile.TemporaryDirectory(prefix="reelmill-bench-") as folder:
         footage = chosen.footage or _demo_footage(Path(folder))
-        films = sorted(path for path in footage.rglob("*") if path.suffix.lower() in MEDIA)
-        runs = []
-        for number in range(chosen.runs):
-            decode = cost.bare_decode(films)
-            bare = {"cpu_s": round(decode.cpu_s, 2), "wall_s": round(decode.wall_s, 2)}
-            run: dict[str, Any] = {"bare_decode": bare}
-            for way in chosen.ways:
-                run[way] = _curate(footage, Path(folder) / f"out-{number}-{way}", way)
-            for peer, options in PEERS.items():
-                run[peer] = _pyscenedetect(films, Path(folder) / f"peer-{number}", options)
-            runs.append(run)
-            print(json.dumps(run), flush=True)
-    figures = _summary(runs, films)
+        films = sorted(path.absolute() for path in footage.rglob("*") if path.suffix.lower() in MEDIA)
+        runs = [_run(films, Path(folder) / str(number), chosen.ways, python) for number in range(chosen.runs)]
+        figures = _summary(runs, films)
+        if chosen.copies:
+            figures["two workers over one"] = _scaling(films, chosen.copies, Path(folder))
     print(json.dumps(figures, indent=1))
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
@@ -78,63 +95,155 @@ def _demo_footage(folder: Path) -> Path:
     return folder / "footage"
 
 
-def _curate(footage: Path, out: Path, way: str) -> dict[str, Any]:
-    """A whole run in a process of its own; figures per phase from its log of events."""
-    command = [sys.executable, "-m", "curation.cli", "curate", str(footage), "--out", str(out), *_KEEP_ALL, *WAYS[way]]
-    # Ray's own processes are children of the command; workers' decoders report through the events.
-    whole = cost.run(command)
-    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
-    phases = {event["phase"]: event["cpu_s"] for event in events if event["event"] == "done"}
-    ledger = json.loads((out / "ledger.json").read_text())
+def _run(films: Sequence[Path], folder: Path, ways: Sequence[str], python: Path | None) -> dict[str, Any]:
+    """Everything once, in turn."""
+    footage = _linked(films, 1, folder / "films")
+    sides: dict[str, Callable[[Path], dict[str, Any]]] = {
+        way: lambda out, way=way: _curate([str(footage)], out, WAYS[way]) for way in ways
+    }
+    for name, product in {"encoding": FULL, "240 lines": SMALL, "copying": COPY}.items():
+        sides[f"PySceneDetect, {name}"] = lambda out, product=product: peers.pyscenedetect(films, out, product)
+    if python is not None:
+        for name, product in {"encoding": FULL, "copying": COPY}.items():
+            sides[f"video2dataset, {name}"] = lambda out, product=product: peers.video2dataset(
+                python, films, out, product
+            )
+    decode = cost.bare_decode(films)
+    run: dict[str, Any] = {"bare decode": {"cpu_s": round(decode.cpu_s, 2), "wall_s": round(decode.wall_s, 2)}}
+    for number, (name, side) in enumerate(sides.items()):
+        run[name] = side(folder / f"out-{number}")
+        print(name, json.dumps(run[name]), flush=True)
+    return run
+
+
+def _linked(films: Sequence[Path], copies: int, folder: Path) -> Path:
+    """A folder in which each film is found so often."""
+    folder.mkdir(parents=True)
+    for copy in range(copies):
+        for film in films:
+            (folder / f"{copy}-{film.name}").symlink_to(film)
+    return folder
+
+
+def _curate(given: Sequence[str], out: Path, way: Sequence[str]) -> dict[str, Any]:
+    """A whole run in a process of its own."""
+    whole = tree.run(_command(given, out, way))
     return {
-        "cpu_s": round(sum(phases.get(name, 0.0) for name in PHASES), 2),
-        "phases_cpu_s": {name: phases.get(name, 0.0) for name in PHASES},
+        "cpu_s": round(whole.cpu_s, 2),
         "wall_s": round(whole.wall_s, 2),
-        "peak_mb": max(event.get("peak_mb", 0.0) for event in events),
-        "clips": ledger["clips"]["all"],
-        "samples": ledger["samples"]["in shards"],
+        "largest_mb": round(whole.largest_mb),
+        "together_mb": round(whole.together_mb),
+        **_worked(out),
     }
 
 
-def _pyscenedetect(films: list[Path], folder: Path, options: list[str]) -> dict[str, Any]:
-    """PySceneDetect's command on every film, with the wheel's FFmpeg on one thread a film as ours."""
-    tools = folder / "tools"
-    tools.mkdir(parents=True, exist_ok=True)
-    if not (tools / "ffmpeg").exists():
-        (tools / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
-    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    with cost.of_children() as spent:
-        for film in films:
-            command = [sys.executable, "-m", "scenedetect", "-q", "-i", str(film), "-o", str(folder), "detect-content"]
-            command += ["split-video", *options]
-            subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, env=environment)
-    clips = len([path for path in folder.iterdir() if path.is_file()])
-    return {"cpu_s": round(spent.cpu_s, 2), "wall_s": round(spent.wall_s, 2), "clips": clips}
+def _command(given: Sequence[str], out: Path, way: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "curation.cli", "curate", *given, "--out", str(out), *_KEEP_ALL, *way]
 
 
-def _summary(runs: list[dict[str, Any]], films: list[Path]) -> dict[str, Any]:
+def _worked(out: Path) -> dict[str, Any]:
+    """What workers did, by the run's log of events."""
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    phases = {event["phase"]: event for event in events if event["event"] == "done"}
+    ledger = json.loads((out / "ledger.json").read_text())
+    return {
+        "work_cpu_s": round(sum(phase["cpu_s"] for phase in phases.values()), 2),
+        "work_wall_s": round(sum(phase["seconds"] for phase in phases.values()), 2),
+        "phases_cpu_s": {name: phases[name]["cpu_s"] for name in PHASES},
+        "clips": ledger["samples"]["in shards"],
+        "clips_found": ledger["clips"]["all"],
+    }
+
+
+def _scaling(films: Sequence[Path], copies: int, folder: Path) -> dict[str, Any]:
+    """The same films copied to shards on Ray clusters of one and of two cores, which are started beforehand."""
+    footage = _linked(films, copies, folder / "copies")
+    bare = cost.bare_decode(films).cpu_s * copies
+    found: dict[int, dict[str, Any]] = {}
+    for workers in (1, 2):
+        with _cluster(workers, folder / f"ray-{workers}") as (address, environment):
+            out = folder / f"scaled-{workers}"
+            began = time.monotonic()
+            subprocess.run(
+                _command([str(footage), "--address", address], out, WAYS["copy alone"]),
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+            found[workers] = {"wall_s": round(time.monotonic() - began, 2), **_worked(out)}
+    one, two = found[1], found[2]
+    return {
+        "films": copies * len(films),
+        "times_as_fast": round(one["work_wall_s"] / two["work_wall_s"], 2),
+        "times_as_fast_whole_command": round(one["wall_s"] / two["wall_s"], 2),
+        "wall_s": [one["wall_s"], two["wall_s"]],
+        "over_bare_decode": [round(each["work_cpu_s"] / bare, 2) for each in (one, two)],
+    }
+
+
+@contextmanager
+def _cluster(cores: int, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a Ray cluster on this machine that takes itself to have so many cores, and what it asks for."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    start += [f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false", f"--temp-dir={folder}"]
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.getcwd()}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    cluster = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        while cluster.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.5)
+        time.sleep(5)  # the node registers after its head listens
+        yield f"127.0.0.1:{port}", environment
+    finally:
+        cluster.terminate()
+        cluster.wait()
+
+
+def _summary(runs: list[dict[str, Any]], films: Sequence[Path]) -> dict[str, Any]:
     """Medians, and ratios run by run, so that a drift of the machine's speed cancels out."""
     figures: dict[str, Any] = {
         "machine": cost.machine(),
         "films": len(films),
         "bytes": sum(film.stat().st_size for film in films),
         "runs": len(runs),
-        "bare_decode_cpu_s": statistics.median(run["bare_decode"]["cpu_s"] for run in runs),
+        "bare_decode_cpu_s": statistics.median(run["bare decode"]["cpu_s"] for run in runs),
     }
-    for name in [name for name in runs[0] if name != "bare_decode"]:
+    for name in [name for name in runs[0] if name != "bare decode"]:
+        ours = name in WAYS
         figures[name] = {
-            "over_bare_decode": _median(run[name]["cpu_s"] / run["bare_decode"]["cpu_s"] for run in runs),
+            ("whole_over_bare_decode" if ours else "over_bare_decode"): _over_bare(runs, name, "cpu_s"),
+            **({"over_bare_decode": _over_bare(runs, name, "work_cpu_s")} if ours else {}),
             "cpu_s": _median(run[name]["cpu_s"] for run in runs),
             "wall_s": _median(run[name]["wall_s"] for run in runs),
-            "clips": runs[0][name].get("samples", runs[0][name]["clips"]),
+            "largest_mb": max(run[name]["largest_mb"] for run in runs),
+            "together_mb": max(run[name]["together_mb"] for run in runs),
+            "clips": runs[0][name]["clips"],
         }
-        if name in WAYS:
+        if ours:
+            figures[name]["clips_found"] = runs[0][name]["clips_found"]
             figures[name]["phases_over_bare_decode"] = {
-                phase: _median(run[name]["phases_cpu_s"][phase] / run["bare_decode"]["cpu_s"] for run in runs)
+                phase: _median(run[name]["phases_cpu_s"][phase] / run["bare decode"]["cpu_s"] for run in runs)
                 for phase in PHASES
             }
-            figures[name]["peak_mb"] = max(run[name]["peak_mb"] for run in runs)
+        else:
+            figures[name]["times_our_cpu_s"] = {
+                f"{way}, {what}": _median(run[name]["cpu_s"] / run[way][key] for run in runs)
+                for way in SAME_WORK[name]
+                if way in runs[0]
+                for what, key in (("work", "work_cpu_s"), ("whole", "cpu_s"))
+            }
     return figures
+
+
+def _over_bare(runs: list[dict[str, Any]], name: str, what: str) -> float:
+    return _median(run[name][what] / run["bare decode"]["cpu_s"] for run in runs)
 
 
 def _median(values: Iterable[float]) -> float:
