@@ -46,7 +46,7 @@ def balance(out: Place) -> dict[str, Any]:
             "ok": status.count("ok"),
             "in part": sum(1 for ok, w in zip(status, sources["warning"].to_pylist()) if ok == "ok" and w),
             "failed": status.count("failed"),
-            "failed_by_reason": _counted(_first_clause(error) for error in sources["error"].to_pylist() if error),
+            "failed_by_reason": _counted(first_clause(error) for error in sources["error"].to_pylist() if error),
             "hours": _hours(sources["duration_s"].to_pylist()),
             "bytes": sum(size or 0 for size in sources["bytes"].to_pylist()),
         },
@@ -63,7 +63,7 @@ def balance(out: Place) -> dict[str, Any]:
             "in shards": samples,
             "hours": _hours([seconds]),
             "failed": len(failed_cuts),
-            "failed_by_reason": _counted(_first_clause(row["reason"]) for row in failed_cuts),
+            "failed_by_reason": _counted(first_clause(row["reason"]) for row in failed_cuts),
             "shards": len(manifest["shards"]),
             "bytes": manifest["bytes"],
         },
@@ -175,7 +175,7 @@ def _counted(reasons: Any) -> dict[str, int]:
     return dict(sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _first_clause(reason: str) -> str:
+def first_clause(reason: str) -> str:
     """A reason without what is special to one file, so that like reasons add up."""
     if reason.startswith("cannot read "):
         return f"cannot be read: {reason.rpartition(': ')[2]}"

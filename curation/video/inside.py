@@ -12,6 +12,7 @@ from curation.video.cut import Encoding
 from curation.video.cutting import Wanted, clip_from, cut_clips, results
 from curation.video.decode import Unseekable
 from curation.video.index import index
+from curation.video.preview import preview
 from curation.video.probe import length_s
 from curation.video.remote import Media
 from curation.video.scan import conclude, part, scan
@@ -58,6 +59,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "measure": _measure,
     "conclude": _conclude,
     "index": index,
+    "preview": preview,
     "cut": _cut,
     "facts": excerpt.facts,
     "excerpt": excerpt.excerpt,

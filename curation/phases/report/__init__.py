@@ -1,7 +1,11 @@
 """A finished output to something a person can look at: one HTML page and a few pictures.
 
-Everything is drawn from the tables alone, so the same output gives the same bytes. The page is
-written last; it says which ledger, manifest and recipe it was made of.
+    numbers/   tables to numbers: one pass over the columns, in flat memory
+    drawn/     numbers to figures: PNG beside the page, and what notebooks show
+    page/      numbers and pictures of clips to the page
+
+The page is made from the tables alone, so the same output gives the same bytes, but for its last section: that tells how the
+run went, from the log. The page is written last; it says which ledger, manifest and recipe it was made of.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from curation.recipe import Recipe
 from curation.store import Place
 
 PAGE = "report/index.html"
-VERSION = 1
+VERSION = 2
 """Raised when the same tables would now give another page; old pages are then written anew."""
 
 _MADE_OF = re.compile(r'<meta name="reelmill-made-of" content="([^"]*)">')
@@ -28,16 +32,31 @@ def fingerprint_of(out: Place) -> str | None:
     return found[1] if found else None
 
 
-def write(out: Place, recipe: Recipe, made_of: str) -> None:
+def write(out: Place, recipe: Recipe, made_of: str, to: Place | None = None) -> None:
     """Write the pictures, and then the page.
+
+    Args:
+        to: another place than the output itself.
 
     Raises:
         UserError: a table is missing, or the place cannot be written.
     """
-    from curation.phases.report import facts, figures, page, sheets
+    from curation.phases.report.drawn import figures
+    from curation.phases.report.numbers import facts, journal
+    from curation.phases.report.page import page, sheets
 
-    found = facts.gather(out, recipe)
-    shown = sheets.sheets(out, found, recipe.report.clips)
-    for name, png in figures.figures(found, recipe.name, shown):
-        out.commit(f"report/{name}.png", png)
-    out.commit(PAGE, page.render(found, recipe, shown, made_of).encode())
+    to = to or out
+    with facts.gather(out, recipe) as found:
+        charts = found.distributions
+        shown = sheets.shown(out, found)
+        for name, png in figures.figures(found, charts, shown):
+            to.commit(f"report/{name}.png", png)
+        html = page.render(found, charts, shown, journal.journal(out), made_of, recipe.report.max_mb * 1e6)
+        to.commit(PAGE, html.encode())
+
+
+def of_tables(page: bytes) -> bytes:
+    """The part of a page that is made from the tables: all but how the run went."""
+    from curation.phases.report.page.page import RUN_MARK
+
+    return page.partition(RUN_MARK.encode())[0]

@@ -19,6 +19,8 @@ class Palette:
     """Of a whole, what is not kept; and what is only passed on."""
     rule: str
     """Thresholds."""
+    vimeo: str
+    webvid: str
 
 
 LIGHT = Palette(
@@ -31,6 +33,8 @@ LIGHT = Palette(
     dropped="#d9653f",
     rest="#c9ccd1",
     rule="#a35f00",
+    vimeo="#3f6fb5",
+    webvid="#9a62a9",
 )
 DARK = Palette(
     paper="#131417",
@@ -42,4 +46,6 @@ DARK = Palette(
     dropped="#f08a5d",
     rest="#494d57",
     rule="#f2b450",
+    vimeo="#78a8ee",
+    webvid="#c891d6",
 )

@@ -1,20 +1,20 @@
-"""How the clips are spread over a column: bars for all and for the kept ones, thresholds as lines."""
+"""How the clips are spread over a column: bins for all and for the kept ones, thresholds, medians. No drawing."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from matplotlib.ticker import MaxNLocator
 
-from curation.phases.report.amounts import number
-from curation.phases.report.facts import Bools, Facts, Ints
+from curation.phases.report.numbers.amounts import number
+from curation.phases.report.numbers.columns import Bools, Columns, Floats, Ints, counted, quantiles
 from curation.phases.select import Resolved
 
-Floats = npt.NDArray[np.float64]
+KEPT = "kept"
+"""A column of truth values."""
 
 _BINS = 32
 _TICKS = 5
@@ -56,6 +56,10 @@ class Distribution:
     kept: Ints
     marks: list[Mark]
     ticks: list[tuple[float, str]]
+    known: int
+    """Clips with a value."""
+    least: float | None
+    greatest: float | None
     median: float | None
     median_kept: float | None
     missing: int
@@ -64,48 +68,46 @@ class Distribution:
     """What the outer bars hold beside their own bin; empty if nothing."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """One value of a text column."""
-
-    label: str
-    all: int
-    kept: int
-
-
-def distributions(facts: Facts) -> list[Distribution]:
-    """Every column that is worth a picture: the well-known ones, all scores, and what the rules name."""
-    ruled = [resolved.rule.field for resolved in facts.resolved]
-    names = dict.fromkeys((*_FIRST, *ruled, *facts.scores, *_LAST))
-    return [_distribution(facts, name) for name in names if _numeric(facts.clips.schema.field(name).type)]
-
-
-def shares(labels: list[str | None], kept: Bools, most: int) -> list[Share]:
-    """The most frequent values, then all others as one, then those without a value."""
-    every = Counter(labels)
-    good = Counter(label for label, keep in zip(labels, kept) if keep)
-    named = sorted((label for label in every if label is not None), key=lambda label: (-every[label], label))
-    found = [Share(label, every[label], good[label]) for label in named[:most]]
-    if rest := named[most:]:
-        all_, kept_ = sum(every[label] for label in rest), sum(good[label] for label in rest)
-        found.append(Share(f"{len(rest):,} others", all_, kept_))
-    if every[None]:
-        found.append(Share("none given", every[None], good[None]))
-    return found
-
-
-def _numeric(type_: pa.DataType) -> bool:
+def is_number(type_: pa.DataType) -> bool:
     return pa.types.is_integer(type_) or pa.types.is_floating(type_)
 
 
-def _distribution(facts: Facts, name: str) -> Distribution:
-    field = facts.clips.schema.field(name)
-    whole = pa.types.is_integer(field.type)
-    column = facts.clips[name].to_numpy().astype(np.float64)
-    known = np.isfinite(column)
-    values, kept = column[known], column[known & facts.kept]
-    bounds = _bounds(facts.resolved, name, whole)
-    edges = _edges(values, [at for at, _ in bounds], name, whole)
+def order(ruled: list[str], scores: list[str]) -> list[str]:
+    """The columns that are worth a picture: the well-known ones, what the rules name, all scores."""
+    return list(dict.fromkeys((*_FIRST, *ruled, *scores, *_LAST)))
+
+
+def distribution(columns: Columns, field: pa.Field, resolved: list[Resolved]) -> Distribution:
+    """One column of the clips in bins.
+
+    Args:
+        field: with its meaning and unit as metadata.
+        resolved: the rules; those on this column give marks.
+    """
+    name, whole = field.name, pa.types.is_integer(field.type)
+
+    def values() -> Iterator[np.ndarray]:
+        return (some for some, _ in _known(columns, name))
+
+    def kept_values() -> Iterator[np.ndarray]:
+        return (some[kept] for some, kept in _known(columns, name))
+
+    rows = known = kept_known = 0
+    ends = []
+    for some, kept in columns.pieces(name, KEPT):
+        there = np.isfinite(some)
+        rows, known, kept_known = rows + len(some), known + int(there.sum()), kept_known + int((there & kept).sum())
+        if there.any():
+            ends += [float(some[there].min()), float(some[there].max())]
+    least, greatest = (min(ends), max(ends)) if ends else (None, None)
+    low, median, high = quantiles(values, known, [0.005, 0.5, 0.995]) if known else (None, None, None)
+    bounds = _bounds(resolved, name, whole)
+    fold = known >= _FOLD_FROM
+    edges = _edges(low if fold else least, high if fold else greatest, [at for at, _ in bounds], name, whole)
+    every, good = np.zeros(len(edges) - 1, np.int64), np.zeros(len(edges) - 1, np.int64)
+    for some, kept in _known(columns, name):
+        more, more_kept = counted(some, kept, edges)
+        every, good = every + more, good + more_kept
     metadata = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
     return Distribution(
         field=name,
@@ -113,15 +115,25 @@ def _distribution(facts: Facts, name: str) -> Distribution:
         unit=metadata.get("unit", ""),
         doc=_DOCS.get(name) or metadata.get("doc", ""),
         edges=edges,
-        all=_counts(values, edges),
-        kept=_counts(kept, edges),
+        all=every,
+        kept=good,
         marks=[Mark(_place(at, edges), text) for at, text in bounds],
         ticks=_ticks(edges, name),
-        median=float(np.median(values)) if len(values) else None,
-        median_kept=float(np.median(kept)) if len(kept) else None,
-        missing=int((~known).sum()),
-        folded=_folded(values, edges),
+        known=known,
+        least=least,
+        greatest=greatest,
+        median=median,
+        median_kept=quantiles(kept_values, kept_known, [0.5])[0] if kept_known else None,
+        missing=rows - known,
+        folded=_folded(least, greatest, edges),
     )
+
+
+def _known(columns: Columns, name: str) -> Iterator[tuple[np.ndarray, Bools]]:
+    """The values of clips that have one, in double precision, and which of them are kept."""
+    for values, kept in columns.pieces(name, KEPT):
+        there = np.isfinite(values)
+        yield values[there].astype(np.float64), kept[there]
 
 
 def _bounds(resolved: list[Resolved], name: str, whole: bool) -> list[tuple[float, str]]:
@@ -140,12 +152,10 @@ def _told(bound: float | str | None, value: float) -> str:
     return f"{number(value)} ({bound})" if isinstance(bound, str) else number(value)
 
 
-def _edges(values: Floats, bounds: list[float], name: str, whole: bool) -> Floats:
-    """Round numbers around nearly all values and, where it is not far off, every threshold."""
-    if not len(values):
+def _edges(low: float | None, high: float | None, bounds: list[float], name: str, whole: bool) -> Floats:
+    """Round numbers around these values and, where it is not far off, every threshold."""
+    if low is None or high is None:
         return np.array([0.0, 1.0])
-    fold = len(values) >= _FOLD_FROM
-    low, high = np.quantile(values, [0.005, 0.995]) if fold else (values.min(), values.max())
     reach = max(high - low, 0.5 * abs(high))
     low = min([low, *(at for at in bounds if at >= low - 2 * reach)])
     high = max([high, *(at for at in bounds if at <= high + 2 * reach)])
@@ -162,11 +172,6 @@ def _edges(values: Floats, bounds: list[float], name: str, whole: bool) -> Float
     return np.asarray(MaxNLocator(_BINS, steps=_STEPS, integer=whole).tick_values(low, high), np.float64)
 
 
-def _counts(values: Floats, edges: Floats) -> Ints:
-    inside = np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf))
-    return np.histogram(inside, edges)[0].astype(np.int64)
-
-
 def _place(value: float, edges: Floats) -> float:
     return float(np.interp(value, edges, np.linspace(0, 1, len(edges))))
 
@@ -180,12 +185,10 @@ def _ticks(edges: Floats, name: str) -> list[tuple[float, str]]:
     return [(_place(tick, edges), number(round(tick, 9))) for tick in at if edges[0] - room <= tick <= edges[-1] + room]
 
 
-def _folded(values: Floats, edges: Floats) -> str:
-    if not len(values):
-        return ""
+def _folded(least: float | None, greatest: float | None, edges: Floats) -> str:
     told = []
-    if values.min() < edges[0]:
-        told.append(f"first bar: everything down to {number(float(values.min()))}")
-    if values.max() > edges[-1]:
-        told.append(f"last bar: everything up to {number(float(values.max()))}")
+    if least is not None and least < edges[0]:
+        told.append(f"first bar: everything down to {number(least)}")
+    if greatest is not None and greatest > edges[-1]:
+        told.append(f"last bar: everything up to {number(greatest)}")
     return "; ".join(told)

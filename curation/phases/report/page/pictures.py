@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from curation import parts
+from curation.phases.report.numbers.picks import evenly
 from curation.store import Place
 
 Image = npt.NDArray[np.uint8]
@@ -18,31 +19,41 @@ Image = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 180
 _MOST = 3  # pictures in a strip
 _QUALITY = 72
-_BORDER = (20, 18, 17)
+_BORDER = (17, 18, 20)
 _ROWS = 32  # clips whose pictures are in memory at once
 _BUFFER = 1 << 20
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures of one clip side by side, in time order, each in the middle of a dark cell of 320x180."""
+    """Pictures of one clip side by side, in time order, each in the middle of a dark cell."""
 
     webp: bytes
     pictures: int
     width: int
     """Of a picture in its cell."""
     height: int
+    cell: tuple[int, int] = (WIDTH, HEIGHT)
+    """Width and height of a cell, pixels."""
+    seconds: float | None = None
+    """What the pictures last; None where they are samples of the whole clip."""
+
+    @property
+    def plays_s(self) -> float:
+        """How long the strip is shown in one turn."""
+        return self.seconds if self.seconds is not None else 0.6 * self.pictures
 
     def middle(self) -> Image:
-        """The cell in the middle, (180, 320, 3) RGB."""
+        """The cell in the middle, RGB."""
         image = cv2.imdecode(np.frombuffer(self.webp, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
-        at = self.pictures // 2 * WIDTH
-        return np.ascontiguousarray(image[:, at : at + WIDTH, ::-1], np.uint8)
+        wide = self.cell[0]
+        at = self.pictures // 2 * wide
+        return np.ascontiguousarray(image[:, at : at + wide, ::-1], np.uint8)
 
     def still(self) -> Image:
         """The picture in the middle without its cell."""
-        top, left = (HEIGHT - self.height) // 2, (WIDTH - self.width) // 2
+        top, left = (self.cell[1] - self.height) // 2, (self.cell[0] - self.width) // 2
         return self.middle()[top : top + self.height, left : left + self.width]
 
 
@@ -79,17 +90,14 @@ def _strip(jpegs: list[bytes]) -> Strip | None:
     fitted = [_fitted(np.asarray(image, np.uint8)) for image in images if image is not None]
     if not fitted:
         return None
-    height, width = fitted[len(fitted) // 2].shape[:2]
-    return Strip(webp(np.hstack([_in_cell(image) for image in fitted])[..., ::-1]), len(fitted), width, height)
+    return side_by_side([image[..., ::-1] for image in fitted], WIDTH, HEIGHT)
 
 
-def evenly(available: int, most: int) -> list[int]:
-    """Positions of at most `most` things spread evenly over all, the first and the last among them."""
-    if available <= most:
-        return list(range(available))
-    if most == 1:
-        return [available // 2]
-    return [round(at * (available - 1) / (most - 1)) for at in range(most)]
+def side_by_side(images: Sequence[Image], width: int, height: int, seconds: float | None = None) -> Strip:
+    """RGB pictures that fit into cells of this size as a strip."""
+    high, wide = images[len(images) // 2].shape[:2]
+    strip = np.hstack([_in_cell(image, width, height) for image in images])
+    return Strip(webp(strip), len(images), wide, high, (width, height), seconds)
 
 
 def _fitted(image: Image) -> Image:
@@ -101,9 +109,9 @@ def _fitted(image: Image) -> Image:
     return np.asarray(resized, np.uint8)
 
 
-def _in_cell(image: Image) -> Image:
-    cell = np.full((HEIGHT, WIDTH, 3), _BORDER, np.uint8)
+def _in_cell(image: Image, wide: int, high: int) -> Image:
+    cell = np.full((high, wide, 3), _BORDER, np.uint8)
     height, width = image.shape[:2]
-    top, left = (HEIGHT - height) // 2, (WIDTH - width) // 2
+    top, left = (high - height) // 2, (wide - width) // 2
     cell[top : top + height, left : left + width] = image
     return cell

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from curation.phases.report.amounts import count, number, span
-from curation.phases.report.distributions import Distribution
-from curation.phases.report.funnel import Step
-from curation.phases.report.palette import Palette
-from curation.phases.report.pictures import Image
+from curation.phases.report.numbers.amounts import count, number, span
+from curation.phases.report.numbers.distributions import Distribution
+from curation.phases.report.numbers.funnel import Step
+from curation.phases.report.drawn.palette import Palette
+from curation.phases.report.page.pictures import Image
 
 DPI = 100
 Box = tuple[int, int, int, int]

@@ -1,4 +1,4 @@
-"""What the rules did: how many clips each of them dropped first, at all, and alone."""
+"""The rules in words, and what each reason cost as rows of a table."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from curation.phases.report.amounts import number
-from curation.phases.report.facts import Facts
+from curation.phases.report.numbers.amounts import number
+from curation.phases.report.numbers.drops import Cost, Decision
+from curation.phases.report.numbers.facts import Facts
 from curation.phases.select import Resolved
 from curation.recipe_select import Bound
 
@@ -16,30 +17,37 @@ from curation.recipe_select import Bound
 class Reason:
     """One drop reason."""
 
+    number: int
+    """Its place in `Drops`."""
     text: str
     value: str
     """The number that a percentile stood for; empty for plain numbers."""
     first: int
     any: int
     only: int
-    anchor: str | None
-    """Its contact sheet; None where it is the first reason of no clip."""
+    seconds: float
+    """Of the clips that it is the first of."""
 
 
 def reasons(facts: Facts) -> list[Reason]:
     """Every reason that occurs, the one that dropped most clips first."""
-    drops = facts.drops
-    values = _percentiles(facts.resolved)
-    counted = zip(drops.reasons, drops.by_first, drops.by_any, drops.by_only)
+    drops, values = facts.drops, _percentiles(facts.resolved)
+    counted = zip(drops.reasons, drops.by_first, drops.by_any, drops.by_only, drops.seconds)
     return [
-        Reason(text, values.get(text, ""), int(first), int(every), int(only), f"dropped-{place}" if first else None)
-        for place, (text, first, every, only) in enumerate(counted)
+        Reason(place, text, values.get(text, ""), int(first), int(every), int(only), float(seconds))
+        for place, (text, first, every, only, seconds) in enumerate(counted)
     ]
 
 
-def idle(facts: Facts) -> list[str]:
-    """The rules that dropped nothing, as sentences."""
-    return [told(resolved) for resolved in facts.resolved if not _dropped(resolved, facts.drops.reasons)]
+def costs(facts: Facts) -> list[tuple[str, Cost]]:
+    """Everything that decides, in words, and what it cost."""
+    return [(named(cost.decision, facts.resolved), cost) for cost in facts.drops.costs]
+
+
+def named(decision: Decision, resolved: list[Resolved]) -> str:
+    """A decision as one line."""
+    found = next((one for one in resolved if one.rule is decision.rule), None)
+    return decision.name if found is None else told(found)
 
 
 def told(resolved: Resolved) -> str:
@@ -64,16 +72,6 @@ def _condition(resolved: Resolved) -> str:
         if bound is not None
     ]
     return " and ".join(bounds)
-
-
-def _dropped(resolved: Resolved, found: list[str]) -> bool:
-    rule = resolved.rule
-    if rule.on_numbers:
-        return any(reason in found for reason in resolved.reasons)
-    if rule.one_of is not None or rule.none_of is not None:
-        return any(reason == f"no {rule.field}" or reason.startswith(f"{rule.field} is ") for reason in found)
-    told = f"{rule.field} lacks {rule.matches}" if rule.matches is not None else f"{rule.field} has {rule.lacks}"
-    return any(reason in (told, f"no {rule.field}") for reason in found)
 
 
 def _percentiles(resolved: list[Resolved]) -> dict[str, str]:

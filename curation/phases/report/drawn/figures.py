@@ -12,14 +12,15 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from curation.phases.report.amounts import count, plural, share, size, span
-from curation.phases.report.distributions import Distribution, distributions
-from curation.phases.report.drawing import DPI, bars, canvas, histogram, legend, place, write
-from curation.phases.report.facts import Facts
-from curation.phases.report.funnel import funnel
-from curation.phases.report.palette import DARK, LIGHT, Palette
-from curation.phases.report.pictures import evenly
-from curation.phases.report.sheets import Card, Sheet
+from curation.phases.report.numbers.amounts import count, plural, share, size, span
+from curation.phases.report.numbers.distributions import Distribution
+from curation.phases.report.drawn.drawing import DPI, bars, canvas, histogram, legend, place, write
+from curation.phases.report.numbers.facts import Facts
+from curation.phases.report.numbers.funnel import funnel
+from curation.phases.report.drawn.palette import DARK, LIGHT, Palette
+from curation.phases.report.numbers.picks import evenly
+from curation.phases.report.page.cards import Card
+from curation.phases.report.page.sheets import Shown
 
 _ACROSS, _DOWN = 6, 4
 _WIDE, _HIGH = 256, 144
@@ -28,9 +29,10 @@ _LETTERS = 40  # in a line below a picture
 _OVERVIEW = ("duration_s", "caption_words", "height", "signal", "motion", "brightness")
 
 
-def figures(facts: Facts, name: str, sheets: list[Sheet]) -> Iterator[tuple[str, bytes]]:
+def figures(facts: Facts, charts: list[Distribution], shown: Shown) -> Iterator[tuple[str, bytes]]:
     """Every picture by its name, as PNG; the same bytes for the same output."""
-    charts = [chart for chart in distributions(facts) if chart.median is not None]
+    name, sheets = facts.recipe.name, shown.sheets
+    charts = [chart for chart in charts if chart.median is not None]
     kept = [card for sheet in sheets if sheet.reason is None for card in sheet.cards]
     by_turns = chain.from_iterable(zip_longest(*(sheet.cards for sheet in sheets if sheet.reason is not None)))
     dropped = [card for card in by_turns if card is not None][: _ACROSS * _DOWN]
