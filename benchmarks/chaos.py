@@ -30,6 +30,7 @@ from typing import Any
 import yaml
 
 from benchmarks import cost
+from curation.phases import report
 from tests import films
 from tests.films import Scene
 
@@ -116,9 +117,9 @@ def chaos(folder: Path, kills: int, films_count: int, seed: int) -> dict[str, An
 
 
 def contents(out: Path) -> dict[str, str]:
-    """The sha256 of every file, but for the log and the lock."""
+    """The sha256 of every file, but for the log, what the report tells of it, and the lock."""
     return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(out)): hashlib.sha256(report.of_tables(path.read_bytes())).hexdigest()
         for path in sorted(out.rglob("*"))
         if path.is_file() and not path.name.startswith(("events", ".lock"))
     }

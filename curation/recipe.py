@@ -190,7 +190,7 @@ class Report(Config):
     clips: int = Field(24, ge=1, le=400)
     """Clips on a contact sheet, spread evenly over all that belong there."""
     playing: int = Field(24, ge=0, le=400)
-    """Kept clips whose frames are taken from the shards, so that they play; the others show their thumbnails in turn."""
+    """Kept clips whose frames are taken from the shards, so that they play; others show their thumbnails in turn."""
     max_mb: float = Field(15.0, ge=1, le=1000)
     """The page is no larger than this: pictures that would be too many are left out. Megabytes."""
 

@@ -70,8 +70,11 @@ def dataset(footage: Path, reelmill: Reelmill, tmp_path_factory: pytest.TempPath
     return out
 
 
-# Short pieces and small shards, so that little footage makes several of each.
-SETTINGS = ("--set", "split.max_seconds=2", "--set", "shard.samples=3", "--set", "shard.short_side=120")
+# Short pieces and small shards, so that little footage makes several of each; and nothing is decoded for the report.
+SETTINGS = (
+    *("--set", "split.max_seconds=2", "--set", "shard.samples=3", "--set", "shard.short_side=120"),
+    *("--set", "report.playing=0"),
+)
 
 
 def samples(out: Path) -> list[dict]:

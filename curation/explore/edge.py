@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from curation import parts
 from curation.errors import UserError
-from curation.phases.report.amounts import clock, number
-from curation.phases.report.drawing import canvas, place, write
-from curation.phases.report.palette import LIGHT
-from curation.phases.report.pictures import Strip, strips
+from curation.phases.report.drawn.drawing import canvas, place, write
+from curation.phases.report.drawn.palette import LIGHT
+from curation.phases.report.numbers.amounts import clock, number
+from curation.phases.report.page.pictures import Strip, strips
 from curation.phases.select.decide import judge
 from curation.phases.select.what_if import End, Movable
 from curation.recipe_select import Bound

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from curation.phases.report.palette import LIGHT
+from curation.phases.report.drawn.palette import LIGHT
 from curation.phases.select.what_if import Grid, Sweep
 
 _SIGN = {"min": "≥", "max": "≤"}

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from curation.phases import report
 from curation.store import Place
 from tests import films
 from tests.conftest import REELMILL, SETTINGS, Reelmill, samples
@@ -42,9 +43,9 @@ MOMENTS = (
 
 
 def contents(out: Path) -> dict[str, str]:
-    """The sha256 of every file of an output, but for the log of events, which tells of times."""
+    """The sha256 of every file of an output, but for the log of events and what the report tells of it."""
     return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(out)): hashlib.sha256(report.of_tables(path.read_bytes())).hexdigest()
         for path in sorted(out.rglob("*"))
         if path.is_file() and not path.name.startswith(("events", ".lock"))
     }

@@ -4,8 +4,9 @@
     drawn/     numbers to figures: PNG beside the page, and what notebooks show
     page/      numbers and pictures of clips to the page
 
-The page is made from the tables alone, so the same output gives the same bytes, but for its last section: that tells how the
-run went, from the log. The page is written last; it says which ledger, manifest and recipe it was made of.
+The page is made from the tables alone, so the same output gives the same bytes, but for its last section:
+that tells how the run went, from the log. The page is written last; it says which ledger, manifest and recipe it
+was made of.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from curation.store import Place
 PAGE = "report/index.html"
 VERSION = 2
 """Raised when the same tables would now give another page; old pages are then written anew."""
+
+RUN_MARK = "<!-- from here on the page tells how the run went, which differs from run to run -->"
 
 _MADE_OF = re.compile(r'<meta name="reelmill-made-of" content="([^"]*)">')
 _HEAD = 1024  # bytes at the front of the page that hold it
@@ -57,6 +60,4 @@ def write(out: Place, recipe: Recipe, made_of: str, to: Place | None = None) -> 
 
 def of_tables(page: bytes) -> bytes:
     """The part of a page that is made from the tables: all but how the run went."""
-    from curation.phases.report.page.page import RUN_MARK
-
     return page.partition(RUN_MARK.encode())[0]

@@ -16,9 +16,8 @@ import pytest
 
 from curation import ledger, parts, tables
 from curation.phases import report, select
-from curation.phases.report.distributions import distributions
-from curation.phases.report.facts import gather
-from curation.phases.report.pictures import evenly
+from curation.phases.report.numbers.facts import gather
+from curation.phases.report.numbers.picks import evenly
 from curation.phases.score import measures
 from curation.recipe import Recipe
 from curation.store import Place
@@ -38,7 +37,7 @@ NASTY = '<script>alert("x")</script> & <img src=x onerror=alert(1)> $\\frac{1}{0
 
 def recipe(rules: Sequence[Row] = RULES, shown: int = 4) -> Recipe:
     given = {"name": "strange", "sources": [{"files": ["a"]}], "select": {"rules": list(rules)}}
-    return parse(given | {"report": {"clips": shown}}, Recipe)
+    return parse(given | {"report": {"clips": shown, "playing": 0}}, Recipe)
 
 
 def jpegs(number: int) -> list[bytes]:
@@ -70,7 +69,7 @@ def a_clip(number: int, **given: Any) -> Row:
 
 
 def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[Row] = (), uncut: int = 0) -> Place:
-    """An output with these clips in three parts, as the phases before the report leave it."""
+    """An output with these clips in three parts by their sources, as the phases before the report leave it."""
     out = Place(folder)
     named = sorted({clip["source_id"] for clip in clips})
     given = [{"source_id": name, "uri": f"/films/{name}", "kind": "video"} for name in named]
@@ -85,10 +84,13 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
     bad = [{"uri": "x", "kind": "video", "status": "failed", "clips": 0} | row for row in failed]
     inputs = [{name: row[name] for name in ("source_id", "uri", "kind")} for row in [*given, *bad]]
     parts.commit(out, "inputs", 0, inputs, tables.INPUTS, {})
-    parts.commit(out, "sources", 0, [*sources, *bad], tables.SOURCES, {})
+    unit_of = {name: number % 3 for number, name in enumerate(named)}
+    for unit in range(3):
+        its = [row for row in sources if unit_of[row["source_id"]] == unit]
+        parts.commit(out, "sources", unit, [*its, *(bad if unit == 0 else [])], tables.SOURCES, {})
     scored, rules = measures(made), made.select.every_rule
     for unit in range(3):
-        rows = clips[unit::3]
+        rows = [row for row in clips if unit_of[row["source_id"]] == unit]
         of_clips = [{name: row[name] for name in CLIPS.names} for row in rows]
         parts.commit(out, "clips", unit, of_clips, CLIPS, {})
         scores = [{"clip_id": row["clip_id"], "signal": row["signal"]} for row in rows]
@@ -97,7 +99,7 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
     early, _ = select.decide(known, rules, captioned=False)
     passed = {row["clip_id"] for row in early.to_pylist() if row["kept"]}
     for unit in range(3):
-        rows = [row for row in clips[unit::3] if row["clip_id"] in passed]
+        rows = [row for row in clips if unit_of[row["source_id"]] == unit and row["clip_id"] in passed]
         told = [{"clip_id": r["clip_id"], "caption": r["caption"], "caption_words": words(r)} for r in rows]
         parts.commit(out, "captions", unit, told, CAPTIONS, {})
     selection, _ = select.decide(parts.joined(known, parts.read(out, "captions")), rules, captioned=True)
@@ -105,8 +107,10 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
     kept = {row["clip_id"] for row in selection.to_pylist() if row["kept"]}
     samples = [row for row in clips if row["clip_id"] in kept]
     footer = {"failed": [{"clip_id": row["clip_id"], "reason": "the encoder crashed"} for row in samples[:uncut]]}
-    schema = pa.schema([tables.SAMPLES.field(name) for name in ("clip_id", "duration_s")])
-    told = [{"clip_id": row["clip_id"], "duration_s": row["duration_s"]} for row in samples[uncut:]]
+    schema = pa.schema([tables.SAMPLES.field(name) for name in ("clip_id", "duration_s", "offset", "bytes")])
+    told = [
+        {"clip_id": row["clip_id"], "duration_s": row["duration_s"], "offset": 0, "bytes": 0} for row in samples[uncut:]
+    ]
     parts.commit(out, "shards", 0, told, schema, footer)
     shards = [{"tar": "shards/00000.tar", "index": "shards/00000.parquet", "samples": len(told)}]
     manifest = {
@@ -257,7 +261,8 @@ def test_every_first_reason_has_a_sheet_of_clips_that_have_it(page: Page, clips:
 
 
 def test_bars_hold_every_clip_with_a_value_and_thresholds_stand_where_rules_cut(out: Place, clips: list[Row]) -> None:
-    charts = {chart.field: chart for chart in distributions(gather(out, recipe()))}
+    with gather(out, recipe()) as found:
+        charts = {chart.field: chart for chart in found.distributions}
     for chart in charts.values():
         assert chart.all.sum() + chart.missing == len(clips)
         assert (chart.kept <= chart.all).all()

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from curation.phases.report.drawn.palette import Palette
 from curation.phases.report.numbers.amounts import count, number, span
 from curation.phases.report.numbers.distributions import Distribution
 from curation.phases.report.numbers.funnel import Step
-from curation.phases.report.drawn.palette import Palette
 from curation.phases.report.page.pictures import Image
 
 DPI = 100

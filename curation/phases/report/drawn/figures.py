@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from curation.phases.report.drawn.drawing import DPI, bars, canvas, histogram, legend, place, write
+from curation.phases.report.drawn.palette import DARK, LIGHT, Palette
 from curation.phases.report.numbers.amounts import count, plural, share, size, span
 from curation.phases.report.numbers.distributions import Distribution
-from curation.phases.report.drawn.drawing import DPI, bars, canvas, histogram, legend, place, write
 from curation.phases.report.numbers.facts import Facts
 from curation.phases.report.numbers.funnel import funnel
-from curation.phases.report.drawn.palette import DARK, LIGHT, Palette
 from curation.phases.report.numbers.picks import evenly
 from curation.phases.report.page.cards import Card
 from curation.phases.report.page.sheets import Shown

@@ -68,9 +68,7 @@ class Columns:
         files = [open(self._path(name), "rb") for name in names]  # noqa: SIM115
         try:
             while True:
-                found = tuple(
-                    np.fromfile(file, self._types[name], self._piece) for name, file in zip(names, files)
-                )
+                found = tuple(np.fromfile(file, self._types[name], self._piece) for name, file in zip(names, files))
                 if not len(found[0]):
                     return
                 yield found
@@ -125,7 +123,9 @@ def _at(pieces: Pieces, rank: int, few: int) -> float:
         shift = np.uint64(64 - known - _DIGIT)
         counts = np.zeros(1 << _DIGIT, np.int64)
         for keys in _keys(pieces, prefix, known):
-            counts += np.bincount((keys >> shift & np.uint64((1 << _DIGIT) - 1)).astype(np.int64), minlength=1 << _DIGIT)
+            counts += np.bincount(
+                (keys >> shift & np.uint64((1 << _DIGIT) - 1)).astype(np.int64), minlength=1 << _DIGIT
+            )
         ends = np.cumsum(counts)
         digit = int(np.searchsorted(ends, rank, side="right"))
         rank -= int(ends[digit] - counts[digit])

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.phases.report.numbers.scan import Bools
 from curation.phases.select import DUPLICATE, OF_CAPTION, Resolved
 from curation.recipe_select import Rule, Select
 
@@ -68,7 +67,9 @@ def gives(rule: Rule, reason: str) -> bool:
         return not rule.forbids
     if rule.one_of is not None or rule.none_of is not None:
         value = reason.removeprefix(f"{rule.field} is ")
-        return value != reason and (value in (rule.none_of or ()) or (rule.one_of is not None and value not in rule.one_of))
+        return value != reason and (
+            value in (rule.none_of or ()) or (rule.one_of is not None and value not in rule.one_of)
+        )
     return reason == (
         f"{rule.field} lacks {rule.matches}" if rule.matches is not None else f"{rule.field} has {rule.lacks}"
     )

@@ -1,4 +1,4 @@
-"""How the run went, from its log: time, CPU, throughput, what was tried again. The only numbers that differ between runs."""
+"""How the run went, by its log: time, CPU, throughput, what was tried again. Only this differs between runs."""
 
 from __future__ import annotations
 

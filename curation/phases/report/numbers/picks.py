@@ -1,4 +1,4 @@
-"""Which clips to look at: some of every group, spread evenly over it, and the ends of every score. Rows, no pictures."""
+"""Which clips to look at: some of every group, spread evenly over it, and the ends of scores. Rows, no pictures."""
 
 from __future__ import annotations
 

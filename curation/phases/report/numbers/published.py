@@ -160,7 +160,11 @@ def _categories(columns: Mapping[str, Labels]) -> Comparison:
             own[name] = kept
     some = sorted(own.items(), key=lambda one: (-one[1], one[0]))
     rest = known - sum(ours.values()) - sum(n for _, n in some[:_OWN])
-    rows = [*sorted(ours.items(), key=lambda one: (-one[1], one[0])), *some[:_OWN], *([("others", rest)] if rest else [])]
+    rows = [
+        *sorted(ours.items(), key=lambda one: (-one[1], one[0])),
+        *some[:_OWN],
+        *([("others", rest)] if rest else []),
+    ]
     bins = [
         Bin(name, None if field is None else kept, kept / known if known else None, None, None) for name, kept in rows
     ]

@@ -46,7 +46,7 @@ def costs(facts: Facts) -> list[tuple[str, Cost]]:
 
 def named(decision: Decision, resolved: list[Resolved]) -> str:
     """A decision as one line."""
-    found = next((one for one in resolved if one.rule is decision.rule), None)
+    found = next((one for one in resolved if one.rule == decision.rule), None)
     return decision.name if found is None else told(found)
 
 

@@ -1,4 +1,4 @@
-"""The clips of an output from the first to the last, a part at a time, with everything that is said of each beside it."""
+"""The clips of an output from the first to the last, a part at a time, with all that is said of each beside it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import jinja2
 import yaml
 
 from curation import validate
+from curation.phases.report import RUN_MARK
 from curation.phases.report.drawn import palette
 from curation.phases.report.numbers import rules
 from curation.phases.report.numbers.amounts import count, number, plural, share, size, span
@@ -21,13 +22,11 @@ from curation.phases.report.numbers.funnel import funnel
 from curation.phases.report.numbers.journal import Journal
 from curation.phases.report.numbers.picks import evenly
 from curation.phases.report.numbers.published import SOURCE, Comparison
-from curation.phases.report.page.cards import Card
 from curation.phases.report.page.pictures import Strip, webp
 from curation.phases.report.page.run import Timeline, timeline
 from curation.phases.report.page.sheets import Shown, shorter, strips_in_turn, with_pictures
 from curation.store import without_secrets
 
-RUN_MARK = "<!-- how the run went: from here on the page tells of times, which differ from run to run -->"
 _FRAMES = 8  # in the strip at the top
 _CATEGORIES = 16
 _KINDS = 8  # codecs and sizes of sources
@@ -99,9 +98,7 @@ def _values(facts: Facts, charts: list[Distribution], run: Journal | None, made_
         "together": _together(facts.drops, [name for name, _ in named]),
         "charts": [(chart, _bars(chart)) for chart in charts if chart.median is not None],
         "blank": [chart.field for chart in charts if chart.median is None],
-        "categories": [
-            (name, labels.shares(_CATEGORIES)) for name, labels in facts.categories.items() if labels.known
-        ],
+        "categories": [(name, labels.shares(_CATEGORIES)) for name, labels in facts.categories.items() if labels.known],
         "words": facts.words,
         "different_captions": facts.different_captions,
         "flags": facts.flags,
@@ -192,7 +189,9 @@ def _highest(one: Comparison) -> float:
 def _bars(chart: Distribution) -> Bars:
     top = max(int(chart.all.max()), 1)
     edges = [number(round(float(edge), 9)) for edge in chart.edges]
-    rows = list(zip([f"{low} to {high}" for low, high in zip(edges, edges[1:])], chart.all.tolist(), chart.kept.tolist()))
+    rows = list(
+        zip([f"{low} to {high}" for low, high in zip(edges, edges[1:])], chart.all.tolist(), chart.kept.tolist())
+    )
     return Bars(len(chart.all), _path(chart.all.tolist(), top), _path(chart.kept.tolist(), top), rows)
 
 
@@ -206,6 +205,3 @@ def _together(drops: Drops, names: list[str]) -> Together:
     most = sorted(range(len(names)), key=lambda n: -drops.costs[n].any)[:_TOGETHER]
     chosen = [n for n in sorted(most) if drops.costs[n].any]
     return Together([names[n] for n in chosen], [[int(drops.together[a, b]) for b in chosen] for a in chosen])
-
-
-__all__ = ["RUN_MARK", "Card", "render"]

@@ -1,4 +1,4 @@
-"""Contact sheets: clips that were kept, for each reason clips that were dropped, the ends of scores, near-duplicates."""
+"""Contact sheets: kept clips, for each reason clips that were dropped, the ends of scores, near-duplicates."""
 
 from __future__ import annotations
 
