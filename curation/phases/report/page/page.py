@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 import yaml
 
-from curation import validate
 from curation.phases.report import RUN_MARK
 from curation.phases.report.drawn import palette
 from curation.phases.report.numbers import rules
@@ -25,6 +24,7 @@ from curation.phases.report.numbers.published import SOURCE, Comparison
 from curation.phases.report.page.pictures import Strip, webp
 from curation.phases.report.page.run import Timeline, timeline
 from curation.phases.report.page.sheets import Shown, shorter, strips_in_turn, with_pictures
+from curation.recipe import deciding, hash_of
 from curation.store import without_secrets
 
 _FRAMES = 8  # in the strip at the top
@@ -80,8 +80,8 @@ def _values(facts: Facts, charts: list[Distribution], run: Journal | None, made_
     recipe, sources = facts.recipe, facts.sources
     reasons = rules.reasons(facts)
     named = rules.costs(facts)
-    settings = validate.resolved(recipe)
-    del settings["sources"]  # addresses may hold passwords, and the page may be published
+    settings = deciding(recipe)
+    del settings["sources"]
     seconds = facts.sums["sources"]["hours"] * 3600
     return {
         "made_of": made_of,
@@ -121,7 +121,7 @@ def _values(facts: Facts, charts: list[Distribution], run: Journal | None, made_
         "warnings": sources.warnings,
         "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
         "dataset_hash": facts.manifest["dataset_hash"],
-        "recipe_hash": validate.fingerprint(validate.resolved(recipe)),
+        "recipe_hash": hash_of(recipe),
         "run": run,
         "run_mark": RUN_MARK,
         "timeline": timeline(run) if run else Timeline([], []),
