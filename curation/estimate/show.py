@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curation.phases.report import amounts
+from curation.phases.report.numbers import amounts
 from curation.prediction import Line
 
 Range = dict[str, float]
