@@ -22,6 +22,8 @@ def explain(error: BaseException) -> str:
 
     # fsspec tells of whatever a server answers as a missing file.
     behind = error.__cause__ or error.__context__
+    if _garbled(error):
+        return "the server's answer is no HTTP"
     if isinstance(behind, aiohttp.ClientResponseError) and behind.status != 404:
         return f"the server answered {behind.status}"
     if any(isinstance(fault, (TimeoutError, asyncio.TimeoutError)) for fault in (error, behind)):
@@ -55,6 +57,8 @@ def _passing(error: BaseException) -> bool:
     """Whether the same request may well succeed later: no answer, too many requests, a server's own fault."""
     import aiohttp
 
+    if _garbled(error):
+        return True
     silent = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, asyncio.TimeoutError)
     for fault in (error, error.__cause__, error.__context__):
         if fault is None:
@@ -65,6 +69,17 @@ def _passing(error: BaseException) -> bool:
         if isinstance(fault, silent) or _unconnected(fault):
             return True
     return False
+
+
+def _garbled(error: BaseException) -> bool:
+    """Whether an answer could not be parsed, for instance as it began with what was left of one before.
+
+    aiohttp tells of it as of an answer with a status of 400.
+    """
+    import aiohttp
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    return isinstance(error, aiohttp.ClientResponseError) and isinstance(error.__cause__, HttpProcessingError)
 
 
 def _status(error: BaseException) -> int | None:

@@ -10,6 +10,7 @@ from curation.errors import Unreachable
 from curation.store import filesystem, without_secrets
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_BEHIND_THE_END = re.compile(r"bytes \*/(\d+)")
 
 
 class NoRanges(Exception):
@@ -23,6 +24,9 @@ class Server(Protocol):
     """Where its coroutines run."""
     size: int
     """Of the file in bytes; -1 before the first answer."""
+    version: tuple[Any, ...] | None
+    """What tells this file from a later one at its address: size, and what the server says; None before the first
+    answer."""
 
     async def get(self, start: int, end: int) -> bytes:
         """The bytes [start, end), or what the file has of them.
@@ -58,7 +62,7 @@ class _Web:
     def __init__(self, uri: str):
         self._uri = uri
         self._fs, self._url = filesystem(uri)
-        self._version: tuple[Any, ...] | None = None
+        self.version: tuple[Any, ...] | None = None
         self.loop = self._fs.loop
         self.size = -1
 
@@ -72,7 +76,10 @@ class _Web:
             if answer.status == 404:
                 raise FileNotFoundError
             if answer.status == 416:
-                raise changed(self._uri) if self._version else NoRanges
+                told = _BEHIND_THE_END.fullmatch(answer.headers.get("Content-Range", "").strip())
+                if told and 0 < int(told[1]) <= start and self.size in (-1, int(told[1])):
+                    return b""
+                raise changed(self._uri) if self.version else NoRanges
             answer.raise_for_status()
             told = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
             encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
@@ -80,9 +87,9 @@ class _Web:
                 raise NoRanges
             size, tag = int(told[2]), answer.headers.get("ETag", "").removeprefix("W/")
             version = (size, tag or answer.headers.get("Last-Modified"))
-            if self._version not in (None, version):
+            if self.version not in (None, version):
                 raise changed(self._uri)
-            self.size, self._version = size, version
+            self.size, self.version = size, version
             try:  # not what it sends, but what was asked for: an answer could be endless
                 return await answer.content.readexactly(min(end, size) - start)
             except asyncio.IncompleteReadError:
@@ -98,14 +105,14 @@ class _ObjectStore:
     def __init__(self, uri: str):
         self._uri = uri
         self._fs, self._path = filesystem(uri)
-        self._version: tuple[Any, ...] | None = None
+        self.version: tuple[Any, ...] | None = None
         self.loop = self._fs.loop
         self.size = -1
 
     async def get(self, start: int, end: int) -> bytes:
-        if self._version is None:
-            self._version = await self._look()
-            self.size = self._version[0]
+        if self.version is None:
+            self.version = await self._look()
+            self.size = self.version[0]
         end = min(end, self.size)
         if start >= end:
             return b""
@@ -119,7 +126,7 @@ class _ObjectStore:
         return data
 
     async def check(self) -> None:
-        if await self._look() != self._version:
+        if await self._look() != self.version:
             raise changed(self._uri)
 
     async def _look(self) -> tuple[Any, ...]:

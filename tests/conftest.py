@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ from tests.proxies import Proxy
 hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", derandomize=False, deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+# What tests keep goes away with them, and what a person keeps is none of theirs.
+_CACHE = tempfile.TemporaryDirectory(prefix="reelmill-cache-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 Reelmill = Callable[..., subprocess.CompletedProcess[str]]
 REELMILL = [sys.executable, "-m", "curation.cli"]

@@ -1,10 +1,12 @@
-"""An HTTP server on loopback that gives one file by ranges, and can be made to misbehave while it is read."""
+"""An HTTP server on loopback that gives files by ranges, and can be made to misbehave while it is read."""
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 
 @dataclass
 class FileServer:
-    """Serves the same bytes at every address. Its attributes may be changed at any time."""
+    """Serves the same bytes at every address, or the files of a folder. Its attributes may be changed at any time."""
 
-    data: bytes
+    data: bytes = b""
+    folder: Path | None = None
+    only: str = ""
+    """Faults are for addresses that end like this."""
     ranges: bool = True
     tag: str = '"one"'
     fault: Callable[[int], int] = lambda number: 0
@@ -24,6 +29,8 @@ class FileServer:
     """Whether this path and query is answered; others with 403."""
     gets: int = 0
     sent_bytes: int = 0
+    asked: list[str] = field(default_factory=list)
+    """The path and range of every GET."""
     _let_go: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -38,6 +45,12 @@ class FileServer:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def content(self, path: str) -> bytes | None:
+        if self.folder is None:
+            return self.data
+        file = self.folder / path.lstrip("/")
+        return file.read_bytes() if file.is_file() else None
+
     def __enter__(self) -> FileServer:
         return self
 
@@ -49,6 +62,13 @@ class FileServer:
 
 STALL = -1
 BREAK_OFF = -2
+SAY_LESS = -3
+"""The told length is the half of what is sent."""
+SAY_MORE = -4
+"""The told length is more than what is sent, and the connection stays open."""
+OTHER_BYTES = -5
+THROTTLE = -6
+"""A hundredth of a second for every kB."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -59,12 +79,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self._answer(200, len(self.server_of.data))
+        data = self.server_of.content(self.path)
+        self._answer(200 if data is not None else 404, len(data or b""))
 
     def do_GET(self) -> None:
         told = self.server_of
-        told.gets += 1
-        data, fault = told.data, told.fault(told.gets) if told.allowed(self.path) else 403
+        harmed = self.path.endswith(told.only)
+        told.gets += harmed
+        told.asked.append(f"{self.path} {self.headers.get('Range', '')}".strip())
+        data, fault = told.content(self.path), told.fault(told.gets) if harmed else 0
+        fault = fault if told.allowed(self.path) else 403
+        if data is None:
+            self._answer(404, 0)
+            return
         if fault > 0:
             self._answer(fault, 0)
             return
@@ -72,21 +99,31 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             told._let_go.wait()
             self.close_connection = True
             return
+        if fault == OTHER_BYTES:
+            data = bytes(len(data))
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        status, headers, body = 200, {}, data
         if told.ranges and wanted:
             start, end = int(wanted[1]), min(int(wanted[2]) + 1, len(data))
             if start >= len(data):
                 self._answer(416, 0, {"Content-Range": f"bytes */{len(data)}"})
                 return
-            body = data[start:end]
-            self._answer(206, len(body), {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"})
-        else:
-            body = data
-            self._answer(200, len(body))
+            status, headers, body = 206, {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, data[start:end]
+        length = {SAY_LESS: len(body) // 2, SAY_MORE: len(body) + 100}.get(fault, len(body))
+        self._answer(status, length, headers)
+        if fault in (BREAK_OFF, SAY_LESS):
+            self.close_connection = True
         if fault == BREAK_OFF:
-            body, self.close_connection = body[: len(body) // 2], True
+            body = body[: len(body) // 2]
         told.sent_bytes += len(body)
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):
+            for at in range(0, len(body), 1000 if fault == THROTTLE else len(body) or 1):
+                self.wfile.write(body[at : at + 1000] if fault == THROTTLE else body)
+                if fault == THROTTLE:
+                    time.sleep(0.01)
+        if fault == SAY_MORE:
+            told._let_go.wait()
+            self.close_connection = True
 
     def _answer(self, status: int, length: int, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -68,7 +68,7 @@ def test_a_plan_knows_nothing_of_who_carries_it_out() -> None:
 
 @pytest.mark.parametrize("path", _modules("training"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_training_takes_only_the_contract_from_curation(path: Path) -> None:
-    shared = {"curation.tables", "curation.store", "curation.validate", "curation.errors"}
+    shared = {"curation.tables", "curation.store", "curation.validate", "curation.errors", "curation.ranges"}
     for name in _imports(path):
         if name.startswith("curation."):
             assert any(name == module or name.startswith(f"{module}.") for module in shared), name

@@ -17,12 +17,11 @@ import webdataset
 import yaml
 from PIL import Image
 
-from curation.errors import UserError
 from curation.store import Place
 from tests import films, pictures
 from tests.conftest import Reelmill, _Quiet, samples
 from tests.films import RED, Scene
-from training.stream.shards import Dataset
+from training.stream.opening import open_dataset
 
 GOOD, BAD = pictures.good(), pictures.bad()
 SETTINGS = {
@@ -117,13 +116,12 @@ def test_report_shows_images_as_such(images: Path) -> None:
     assert "image · 96×64" in page
 
 
-def test_trainer_leaves_images_out(images: Path, tmp_path: Path) -> None:
-    data = Dataset(str(images / "manifest.json"), span=1, cache_dir=str(tmp_path), cache_bytes=10**9)
-    assert (len(data), data.images) == (1, len(GOOD))
+def test_trainer_reads_images_and_films(images: Path, tmp_path: Path) -> None:
+    data = open_dataset(str(images), cache_dir=str(tmp_path), cache_bytes=10**9)
+    assert sorted(data.column("kind")) == [0] + [1] * len(GOOD)
     for number in range(len(data)):
-        assert data.media(data.entry(number))
-    with pytest.raises(UserError, match=f"{len(GOOD)} images are left out"):
-        Dataset(str(images / "manifest.json"), span=100, cache_dir=str(tmp_path), cache_bytes=10**9)
+        entry = data.entry(number)
+        assert data.media(entry)[:3] == b"\xff\xd8\xff" if entry.kind == "image" else entry.index
 
 
 def test_files_of_another_kind_are_told_with_what_to_do(tmp_path: Path, reelmill: Reelmill) -> None:

@@ -174,10 +174,8 @@ def test_run_from_s3_to_s3_through_faults_equals_one_on_disk(
     again = reelmill("curate", f"{throttled}/films.yaml", "--out", out, *SETTINGS)
     assert "nothing to do" in again.stdout, again.stderr
 
-    from training.recipe import Data
-    from training.stream.shards import Dataset
+    from training.stream.opening import open_dataset
 
-    settings = Data.model_validate({"url": f"{out}/manifest.json", "frames": 4, "size": (16, 24)})
-    stream = Dataset(settings.url, span=settings.span, cache_dir=None, cache_bytes=1)
+    stream = open_dataset(str(out), cache_bytes=10**9)
     assert len(stream) == len(on_s3)
     assert all(stream.media(stream.entry(number))[4:8] == b"ftyp" for number in range(len(stream)))

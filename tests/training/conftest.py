@@ -14,11 +14,12 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +29,7 @@ import webdataset
 
 from curation import tables
 from curation.store import Place
+from training.stream.opening import Opened, open_dataset
 
 torch.set_num_threads(1)  # also where another test has started OpenMP before
 
@@ -189,6 +191,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Opens a dataset with a cache of the test's own."""
+    found = []
+
+    def start(url: str | Path | list[str], **options: Any) -> Opened:
+        address = url if isinstance(url, list) else str(url)
+        found.append(open_dataset(address, **{"cache_dir": str(tmp_path / "cache"), "cache_bytes": 10**9, **options}))
+        return found[-1]
+
+    yield start
+    for dataset in found:
+        dataset.close()
 
 
 TINY = """

@@ -1,29 +1,38 @@
-"""Whole shards on the local disk: fetched once, checked, and dropped when room is needed.
+"""Files on the local disk, made once and used by all processes of a node: bounded in bytes, safe to be killed.
 
-A file in the cache is named by its address and its checksum, so two datasets never meet, and a
-dataset that changes is fetched again. Processes may share a cache.
+A file has a name that says what it is (of an address and a version), and is whole or not there: it is made under a
+temporary name, at its full length from the start so that its room is taken, and renamed. Locks are the system's, which
+gives them back when a process ends:
+- `.lock` is held while room is made, a moment at a time;
+- `.lock-ENDING-XX` while a file with this ending whose name begins with XX is made, so that others wait for it
+  instead of making it too;
+- every unfinished file by its maker: what is not locked was left by a killed process, and goes away;
+- every finished file, shared, by those who read it: it is not dropped.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
-import threading
+import re
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
-from curation.errors import StoreError, UserError
-from curation.store import Place, explain, without_secrets
+from curation.errors import UserError
+from curation.store import explain
 
-T = TypeVar("T")
-
-_STALE_S = 86_400.0
-_PAUSES = (0.5, 1.0, 2.0)
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# The names of what is made here. Nothing else in the folder is counted, let alone dropped.
+_WHOLE = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+_PART = re.compile(r"\.[0-9a-f]{64}\.[a-z]+\.[0-9a-f]{32}\.part")
+_POLL_S = 0.05
+# Bytes for which room is made at a time where a file's length is not known.
+_STEP = 16 << 20
 
 
 def default_dir() -> Path:
@@ -31,112 +40,195 @@ def default_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "reelmill")
 
 
-def patiently(read: Callable[[], T]) -> T:
-    """Read from a place, and again after a pause where the error may pass."""
-    for pause in _PAUSES:
-        try:
-            return read()
-        except StoreError as error:
-            if isinstance(error.__cause__, _FINAL):
-                raise
-            time.sleep(pause)
-    return read()
+def named(ending: str, *parts: str) -> str:
+    """The name of a file that all of these tell from others."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest() + ending
 
 
 class Cache:
-    """Files of a place as local files. Files of a local place are used where they are."""
+    """Files by name in a folder, at most `max_bytes` of them; those that were not used for longest go first."""
 
-    def __init__(self, place: Place, folder: str | None, max_bytes: int):
-        self.place = place
+    def __init__(self, folder: str | os.PathLike[str] | None, max_bytes: int):
         self.folder = Path(folder) if folder else default_dir()
         self.max_bytes = max_bytes
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._lock = threading.Lock()
-        self._readers: defaultdict[Path, int] = defaultdict(int)
-        self._checked: set[str] = set()
-        self._swept = False
 
-    @contextlib.contextmanager
-    def open(self, path: str, *, sha256: str, size: int) -> Iterator[IO[bytes]]:
-        """A file of the place, open for reading; it stays in the cache for as long.
+    def open(self, name: str) -> IO[bytes] | None:
+        """A finished file, which stays for as long as it is open; None where there is none.
 
         Raises:
-            UserError: it cannot be read, or its size or sha256 is another one.
+            UserError: the folder cannot be used.
         """
-        local = self._local(path, sha256)
-        with self._lock:
-            self._readers[local] += 1
-        try:
-            with self._opened(local, path, sha256, size) as file:
-                yield file
-        finally:
-            with self._lock:
-                self._readers[local] -= 1
-
-    def _local(self, path: str, sha256: str) -> Path:
-        if self.place.local:
-            return Path(self.place.url(path))
-        name = hashlib.sha256(f"{self.place.url(path)}\0{sha256}".encode()).hexdigest()
-        return self.folder / f"{name}.tar"
-
-    def _opened(self, local: Path, path: str, sha256: str, size: int) -> IO[bytes]:
-        with self._lock:
-            one_at_a_time = self._locks[path]
-        with one_at_a_time:
-            if self.place.local:
-                if path not in self._checked:
-                    self._check(self._read(path), path, sha256, size)
-                    self._checked.add(path)
-                return open(local, "rb")
-            while True:  # another process may drop the file before it is opened
-                with contextlib.suppress(FileNotFoundError):
-                    os.utime(local)  # the cache drops what was used longest ago
-                    return open(local, "rb")
-                self._fetch(local, path, sha256, size)
-
-    def _read(self, path: str) -> bytes:
-        return patiently(lambda: self.place.read(path))
-
-    def _fetch(self, local: Path, path: str, sha256: str, size: int) -> None:
-        content = self._read(path)
-        if hashlib.sha256(content).hexdigest() != sha256:
-            content = self._read(path)  # a transfer may have been cut short
-        self._check(content, path, sha256, size)
-        self._make_room(len(content))
-        try:
-            Place(self.folder).commit(local.name, content)
-        except StoreError as error:
-            raise UserError(f"{error} (the cache of shards; data.cache_dir sets another place)") from error
-
-    def _check(self, content: bytes, path: str, sha256: str, size: int) -> None:
-        if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
-            where = without_secrets(self.place.url(path))
-            raise UserError(f"{where} does not have the size and sha256 of the manifest; has the dataset changed?")
-
-    def _make_room(self, needed: int) -> None:
-        """Drop the files that were not used for longest, but none that is open."""
-        with self._lock:
+        with self._telling():
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._sweep()
-                files = [(file, file.stat()) for file in self.folder.glob("*.tar")]
-            except FileNotFoundError:  # another process made room at the same time
-                files = []
-            except OSError as error:
-                raise UserError(f"data.cache_dir: cannot use {self.folder}: {explain(error)}") from error
-            held = sum(stat.st_size for _, stat in files)
-            for file, stat in sorted(files, key=lambda item: item[1].st_mtime_ns):
-                if held + needed <= self.max_bytes:
-                    return
-                if not self._readers[file]:
-                    file.unlink(missing_ok=True)
-                    held -= stat.st_size
+                file = open(self.folder / name, "rb")  # noqa: SIM115
+            except FileNotFoundError:
+                return None
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                os.utime(file.fileno())
+            except BaseException:
+                file.close()
+                raise
+            return file
 
-    def _sweep(self) -> None:
-        """Remove what killed processes left half-written, once."""
-        if self._swept:
-            return
-        self._swept = True
-        for part in self.folder.glob(".*.part"):
-            if time.time() - part.stat().st_mtime > _STALE_S:
-                part.unlink(missing_ok=True)
+    @contextlib.contextmanager
+    def making(self, name: str, size: int, *, wait: bool = True) -> Iterator[Part | None]:
+        """A file to write, which appears when the block ends without an error.
+
+        None where it is there by now, or where there is no room and `wait` is false. Others who want to make the same
+        file wait here; with `wait`, this also waits for room that files in the making hold.
+
+        Args:
+            size: bytes for which room is made; more is found, or not, while the file is written.
+
+        Raises:
+            UserError: the folder cannot be used, is full, or may not hold so much.
+        """
+        with self._telling():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked(f".lock-{name.rpartition('.')[2]}-{name[:2]}"):
+            made = self.open(name)
+            if made:
+                made.close()
+                yield None
+                return
+            part = self._part(name, size, wait)
+            if part is None:
+                yield None
+                return
+            try:
+                yield part
+                with self._telling():
+                    part.finish(self.folder / name)
+            finally:
+                part.drop()
+
+    def drop(self, name: str) -> None:
+        """Forget a file, for instance one that was damaged."""
+        with self._telling():
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _part(self, name: str, size: int, wait: bool) -> Part | None:
+        while True:
+            with self._telling(), self._locked(".lock"):
+                if self._make_room(size):
+                    return Part(self, name, size)
+            if not wait:
+                return None
+            if size > self.max_bytes:
+                raise self._too_small(size)
+            time.sleep(_POLL_S)
+
+    def _too_small(self, size: int) -> UserError:
+        return UserError(
+            f"data.cache_bytes: {self.max_bytes} bytes are too few for a file of {size} bytes that must be kept whole"
+        )
+
+    def _make_room(self, needed: int) -> bool:
+        """Drop what was not used for longest, and what killed processes left. The lock is held."""
+        files: list[tuple[int, int, Path]] = []
+        held = 0
+        with os.scandir(self.folder) as found:
+            for item in found:
+                part = _PART.fullmatch(item.name)
+                if not part and not _WHOLE.fullmatch(item.name):
+                    continue
+                path = Path(item.path)
+                if part and _idle(path):
+                    path.unlink(missing_ok=True)
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    stat = item.stat()
+                    held += stat.st_size
+                    if not part:
+                        files.append((stat.st_mtime_ns, stat.st_size, path))
+        for _, size, path in sorted(files):
+            if held + needed <= self.max_bytes:
+                break
+            if _idle(path):
+                path.unlink(missing_ok=True)
+                held -= size
+        return held + needed <= self.max_bytes
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with self._telling():
+            lock = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            more = "; it holds less than data.cache_bytes allows" if error.errno == errno.ENOSPC else ""
+            raise UserError(f"data.cache_dir: cannot use {self.folder}: {explain(error)}{more}") from error
+
+
+class Part:
+    """A file in the making."""
+
+    def __init__(self, cache: Cache, name: str, size: int):
+        self._cache = cache
+        self.path = cache.folder / f".{name}.{uuid.uuid4().hex}.part"
+        self._file = open(self.path, "w+b")  # noqa: SIM115
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        os.truncate(self._file.fileno(), size)
+        self._size = size
+
+    def write(self, piece: bytes) -> None:
+        """Add to the file.
+
+        Raises:
+            UserError: the disk is full, or the cache may not hold so much.
+        """
+        size = self._file.tell() + len(piece)
+        with self._cache._telling():
+            if size > self._size:
+                self._grow(size)
+            self._file.write(piece)
+
+    def _grow(self, size: int) -> None:
+        with self._cache._locked(".lock"):
+            for wanted in (size + _STEP, size):
+                if self._cache._make_room(wanted - self._size):
+                    os.truncate(self._file.fileno(), wanted)
+                    self._size = wanted
+                    return
+        raise self._cache._too_small(size)
+
+    def restart(self) -> None:
+        """Write from the beginning again."""
+        self._file.seek(0)
+
+    def finish(self, target: Path) -> None:
+        self._file.flush()
+        os.truncate(self._file.fileno(), self._file.tell())
+        os.fsync(self._file.fileno())
+        # Under its new name it counts as unused as soon as the lock is gone, not before.
+        os.rename(self.path, target)
+
+    def drop(self) -> None:
+        # A disk that is full is told of before this; what is still unwritten does not matter then.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _idle(path: Path) -> bool:
+    """Whether nobody reads or makes a file."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)

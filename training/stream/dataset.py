@@ -80,6 +80,8 @@ class Traffic:
     """Media handed out."""
     hits: int = 0
     """Media that were in the cache when they were asked for."""
+    ahead: int = 0
+    """Media that had been read ahead, or were on their way."""
     requests: int = 0
     """Answers of servers."""
     retries: int = 0

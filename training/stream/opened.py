@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from training.recipe_data import Data
-from training.stream.adapter import Adapted
+from training.recipe_data import Data, Source
 from training.stream.loader import Allocate, Loader, Position
 from training.stream.meter import Meter
+from training.stream.opening import open_dataset
 from training.stream.plan import Plan
 from training.stream.samples import Maker
-from training.stream.stock import Generation, Stock
+from training.stream.stock import Generation, Open, Stock
 
 
 def open_loader(
@@ -37,12 +37,21 @@ def open_loader(
         UserError: a dataset cannot be opened, is another one than before, or has nothing for the view.
     """
     position = position or Position()
-    opened = functools.partial(Adapted, cache_dir=data.cache_dir, cache_bytes=data.cache_bytes)
     before = position.cursor.generations
-    stocks = [Stock(source, data, opened, before.get(source.name, ())) for source in data.sources]
+    stocks = [Stock(source, data, _opening(source, data), before.get(source.name, ())) for source in data.sources]
     plan = Plan(stocks, data, seed=seed, batch=batch, agree=agree)
     make = Maker(data, text_dropout=text_dropout, meter=Meter())
     more = {} if allocate is None else {"allocate": allocate}
     return Loader(
         plan, make, threads=data.threads, prefetch=data.prefetch, position=position, rank=rank, world=world, **more
+    )
+
+
+def _opening(source: Source, data: Data) -> Open:
+    return functools.partial(
+        open_dataset,
+        name=source.name,
+        cache_dir=data.cache_dir,
+        cache_bytes=data.cache_bytes,
+        room=data.cache_bytes // len(data.sources),
     )

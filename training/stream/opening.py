@@ -1,0 +1,270 @@
+"""Datasets by address: our own by manifest, and WebDataset tars that anybody wrote."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+import os
+import posixpath
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.errors import UserError
+from curation.ranges import NoRanges
+from curation.store import is_url, publishable, without_secrets
+from training.stream import index as indexes
+from training.stream import manifests, tars
+from training.stream.cache import Cache, named
+from training.stream.dataset import Column, Entry, Traffic
+from training.stream.faults import SampleError
+from training.stream.fetching import Fetching
+from training.stream.index import ROWS, Index
+from training.stream.patterns import expanded
+from training.stream.reading import Reading
+from training.stream.remote import Files, Tar
+
+Read = Literal["auto", "shards", "members"]
+"""shards: whole tars through the cache; members: each by itself; auto: shards where they all fit into the cache."""
+
+# Changes whenever the same dataset would be indexed differently, since indexes are kept.
+_INDEX = "1"
+# Indexes that are read at once.
+_AT_ONCE = 16
+_MOST_MANIFEST, _MOST_INDEX = 1 << 28, 1 << 30
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def open_dataset(
+    url: str | Sequence[str],
+    *,
+    name: str = "",
+    caption: str | None = None,
+    cache_dir: str | None = None,
+    cache_bytes: int,
+    room: int | None = None,
+    read: Read = "auto",
+) -> Opened:
+    """A dataset by address.
+
+    The rows of all samples are read once, from the indexes beside our own tars or from the headers of others', and kept
+    in the cache; opening it again asks only for the manifest, or for the versions of the tars.
+
+    Args:
+        url: of a manifest.json of any generation, or of its folder; or of tars, with braces or `*`, one or a list.
+        name: instead of the manifest's own.
+        caption: where captions of foreign tars are, such as `txt` or `json:windows.0.caption`; `tars.CAPTIONS` unless
+            given.
+        cache_dir: the user's cache folder unless given.
+        cache_bytes: the most that may be in it, whoever put it there.
+        room: how much of it this dataset can count on; all of it unless given.
+        read: how bytes are had; see `Read`.
+
+    Raises:
+        UserError: the address cannot be read or is none of a dataset, or the cache cannot be used.
+    """
+    opened = Opened(url, name, caption, Cache(cache_dir, cache_bytes))
+    fits = opened.remote_bytes <= (cache_bytes if room is None else room)
+    opened.read_whole(read == "shards" or (read == "auto" and fits))
+    return opened
+
+
+class Opened:
+    """A `dataset.Dataset` by address."""
+
+    def __init__(self, url: str | Sequence[str], name: str, caption: str | None, cache: Cache):
+        self._given = (url, name, caption)
+        self._caption, self._cache = caption, cache
+        self.traffic = Traffic()
+        self._files = Files(self.traffic)
+        self.read_whole(False)
+        try:
+            if isinstance(url, str) and not _names_tars(url):
+                self._open_manifest(url, name)
+            else:
+                self._open_tars([url] if isinstance(url, str) else url, name)
+        except SampleError as error:
+            raise UserError(str(error)) from error
+        if not len(self._index):
+            reasons = "".join(f"; {count} times {reason}" for reason, count in self.left_out.items())
+            raise UserError(f"{self.url} has no samples{reasons}")
+
+    def read_whole(self, whole: bool) -> None:
+        """Whether whole tars are fetched."""
+        self._whole = whole
+        self._reading = Reading(self._files, self._cache, whole=whole)
+
+    @property
+    def remote_bytes(self) -> int:
+        """Length of all tars that are not on a disk."""
+        return sum(tar.bytes for tar in self._tars if not tar.local)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in self.__dict__.items() if name in _CARRIED}
+        return _reopened, (state, self._index.name)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def column(self, name: Column) -> NDArray:
+        return self._index.column(name)
+
+    def entry(self, number: int) -> Entry:
+        return self._index.entry(number, self._shown)
+
+    def media(self, entry: Entry) -> bytes:
+        return self._reading.media(self._tar_of(entry), entry)
+
+    def reader(self, entry: Entry) -> BinaryIO:
+        return self._reading.reader(self._tar_of(entry), entry)
+
+    def prefetch(self, entries: Iterable[Entry]) -> None:
+        self._reading.prefetch([(self._tar_of(entry), entry) for entry in entries])
+
+    def close(self) -> None:
+        self._reading.close()
+
+    def _tar_of(self, entry: Entry) -> Tar:
+        return self._tars[self._index.shard_of(entry.number)]
+
+    def _open_manifest(self, url: str, name: str) -> None:
+        if "?" in url and is_url(url):
+            raise UserError(f"{without_secrets(url)} has a query, which its shards could not be read with")
+        if not url.endswith(".json"):
+            url = posixpath.join(url, "manifest.json")
+        self.url = without_secrets(url)
+        folder = posixpath.dirname(url)
+        folder = folder or "."
+        content = self._files.whole(url, _MOST_MANIFEST)
+        manifest = manifests.parsed(content, self.url)
+        self.name = name or manifest.name
+        self.hash = manifest.dataset_hash
+        self.left_out: dict[str, int] = {}
+        self._tars = [Tar(posixpath.join(folder, shard.tar), shard.bytes, shard.sha256) for shard in manifest.shards]
+        self._shown = [without_secrets(tar.url) for tar in self._tars]
+
+        def rows(item: tuple[int, manifests.Shard]) -> pa.Table:
+            number, shard = item
+            address = posixpath.join(folder, shard.index)
+            return manifests.rows(shard, number, lambda: self._files.whole(address, _MOST_INDEX), address)
+
+        self._index = Index.get(
+            self._cache,
+            named(".arrow", _INDEX, publishable(folder), hashlib.sha256(content).hexdigest()),
+            lambda: _in_order(rows, enumerate(manifest.shards)),
+            {},
+        )
+
+    def _open_tars(self, patterns: Sequence[str], name: str) -> None:
+        urls = list(itertools.chain.from_iterable(map(expanded, patterns)))
+        if not urls:
+            raise UserError("a list of tars is empty")
+        self.url = without_secrets(patterns[0]) + (f" and {len(patterns) - 1} more" if len(patterns) > 1 else "")
+        self.name = name or posixpath.basename(without_secrets(patterns[0]))
+        self._tars = list(_in_order(self._found, urls))
+        self._shown = [without_secrets(url) for url in urls]
+        index = named(".arrow", _INDEX, self._ways, *(tar.name for tar in self._tars))
+        # Facts are known before the first row is written.
+        self._index = Index.open(self._cache, index) or Index.get(self._cache, index, self._rows, self._facts())
+        self.hash = self._index.facts["hash"]
+        self.left_out = self._index.facts["left_out"]
+
+    @property
+    def _ways(self) -> str:
+        return json.dumps(self._caption or tars.CAPTIONS)
+
+    def _found(self, url: str) -> Tar:
+        try:
+            version = self._files.version(url)
+        except NoRanges:
+            with self._files.stream(url) as (version, _):
+                pass
+        if version.size < 0:
+            raise UserError(f"{without_secrets(url)}: its server tells neither its length nor parts of it")
+        return Tar(url, version.size, None, version)
+
+    def _facts(self) -> dict[str, Any]:
+        """What the headers of all tars say; the rows of each are kept from here on."""
+        digest = hashlib.sha256()
+        left_out: Counter[str] = Counter()
+        for _, facts in _in_order(self._walked, self._tars):
+            digest.update(facts["hash"].encode())
+            left_out.update(facts["left_out"])
+        return {"hash": digest.hexdigest(), "left_out": dict(left_out)}
+
+    def _rows(self) -> Iterator[pa.Table]:
+        for number, (table, _) in enumerate(_in_order(self._walked, self._tars)):
+            shard = pa.array(np.full(len(table), number, np.int32))
+            yield table.set_column(ROWS.get_field_index("shard"), ROWS.field("shard"), shard)
+
+    def _walked(self, tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
+        return indexes.rows(self._cache, named(".rows", _INDEX, self._ways, tar.name), lambda: self._walk(tar))
+
+    def _walk(self, tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
+        def part(start: int, end: int) -> bytes:
+            return self._files.get(tar.url, start, end, tar.version)
+
+        caption = self._caption
+        try:
+            walked = tars.walk(part, tar.bytes, tar.url, caption)
+        except NoRanges:  # then it is read once through, and kept
+            fetching = Fetching(self._files, self._cache)
+            while (file := self._cache.open(tar.name)) is None:
+                fetching.fetch(tar)
+            with file:
+                read = functools.partial(_part, file.fileno())
+                walked = tars.walk(read, tar.bytes, tar.url, caption)
+        return walked.rows, {"hash": walked.hash, "left_out": dict(walked.left_out)}
+
+
+# What goes along when a dataset is pickled; the rest is opened again.
+_CARRIED = ("_given", "_caption", "_cache", "url", "name", "hash", "left_out", "_tars", "_shown", "_whole")
+
+
+def _reopened(state: dict[str, Any], name: str) -> Opened:
+    dataset = Opened.__new__(Opened)
+    dataset.__dict__.update(state)
+    dataset.traffic = Traffic()
+    dataset._files = Files(dataset.traffic)
+    dataset.read_whole(dataset._whole)
+    found = Index.open(dataset._cache, name)
+    if found is None:  # the cache was emptied meanwhile
+        anew = Opened(*dataset._given, dataset._cache)
+        anew.read_whole(dataset._whole)
+        return anew
+    dataset._index = found
+    return dataset
+
+
+def _part(file: int, start: int, end: int) -> bytes:
+    return os.pread(file, end - start, start)
+
+
+def _names_tars(url: str) -> bool:
+    path = urlsplit(url).path if is_url(url) else url
+    return path.endswith((".tar", "}", "*")) or "{" in url or "*" in path
+
+
+def _in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The results for all items in order; a few are worked on at once, ahead of use."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > 2 * _AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
