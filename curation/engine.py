@@ -13,7 +13,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -91,12 +92,13 @@ class Engine:
         name: str,
         needs: Needs,
         work: Callable[[Unit, bool], Any],
-        units: Sequence[Unit],
+        units: Iterable[Unit],
         watcher: Watcher,
     ) -> list[Failure]:
         """Do every unit; those that failed every time, after all the others are done.
 
         Args:
+            units: taken as they can be handed out, and again where they fail.
             work: does one unit on a worker; is told whether this unit may have been done by an earlier try.
 
         Raises:
@@ -105,16 +107,18 @@ class Engine:
         ray = self._started()
         hand_out = self._together(needs) if needs.together else self._apart(name, needs)
         work_there = ray.put(work)
-        waiting = list(reversed(units))
+        ahead, again = iter(units), deque[Unit]()
+        unit = next(ahead, None)
         failed: dict[int, list[Failure]] = {}
         running: dict[Any, Unit] = {}
         aside = []
-        while waiting or running:
-            while waiting and self._has_room(needs, running.values()):
-                unit = waiting.pop()
-                running[hand_out(work_there, unit, unit.number in failed)] = unit
+        while unit or again or running:
+            while (unit or again) and self._has_room(needs, running.values()):
+                handed = unit or again.popleft()
+                unit = next(ahead, None) if unit else None
+                running[hand_out(work_there, handed, handed.number in failed)] = handed
             ready, _ = ray.wait(list(running), num_returns=1)
-            steps, unit = ready[0], running[ready[0]]
+            steps, begun = ready[0], running[ready[0]]
             try:
                 step = ray.get(next(steps))
             except ray.exceptions.RayError as error:
@@ -125,18 +129,18 @@ class Engine:
                         self._let_end(running)
                     raise cause from None
                 lost = not isinstance(error, ray.exceptions.RayTaskError)
-                failure = Failure(unit.number, _reason(error), lost)
-                failures = failed.setdefault(unit.number, [])
+                failure = Failure(begun.number, _reason(error), lost)
+                failures = failed.setdefault(begun.number, [])
                 failures.append(failure)
                 if sum(each.lost == lost for each in failures) < (LOSSES if lost else TRIES):
                     watcher.retried(failure)
-                    waiting.insert(0, unit)
+                    again.append(begun)
                 else:
                     watcher.failed(failure)
                     aside.append(failure)
                 continue
             if isinstance(step, Where):
-                watcher.begun(unit.number, step)
+                watcher.begun(begun.number, step)
             else:
                 del running[steps]
                 watcher.done(step)

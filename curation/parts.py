@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,9 @@ from curation.tables import Row
 
 _FOOTER = b"reelmill"
 _THREADS = 8
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def path(table: str, unit: int, suffix: str = ".parquet") -> str:
@@ -65,8 +69,19 @@ def revoke(out: Place, table: str, unit: int, fingerprint: str) -> None:
 def footers(out: Place, table: str) -> dict[int, dict[str, Any]]:
     """The footers of all finished parts."""
     numbers = units(out, table)
+    return dict(zip(numbers, ahead(lambda unit: footer(out, table, unit), numbers)))
+
+
+def ahead(read: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
+    """What is read of each, in order; a few are read at once, and no more than that are held."""
+    waiting: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(numbers, pool.map(lambda unit: footer(out, table, unit), numbers)))
+        for item in items:
+            if len(waiting) == 2 * _THREADS:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(read, item))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def read(out: Place, table: str, columns: Sequence[str] | None = None, *, numbered: bool = False) -> pa.Table:
@@ -82,8 +97,7 @@ def read(out: Place, table: str, columns: Sequence[str] | None = None, *, number
     if not numbers:
         raise UserError(f"{out.url(table)}/ is not there yet; run the phases before this one, or `reelmill curate`")
     wanted = list(columns) if columns is not None else None
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(lambda unit: out.table(path(table, unit), wanted), numbers))
+    parts = list(ahead(lambda unit: out.table(path(table, unit), wanted), numbers))
     if numbered:
         parts = [
             part.append_column("part", pa.array([unit] * part.num_rows, pa.int32()))
@@ -92,18 +106,33 @@ def read(out: Place, table: str, columns: Sequence[str] | None = None, *, number
     return pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
 
 
-def digest(table: pa.Table) -> str:
-    """A hash of the rows. Unlike that of a file it is the same whatever library wrote them."""
-    found = hashlib.sha256()
-    for field in table.schema:
-        column = table[field.name].combine_chunks()
-        found.update(f"{field.name}\0{field.type}\0".encode())
-        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
-            found.update(pc.is_valid(column).to_numpy(zero_copy_only=False).tobytes())
-            found.update(pc.fill_null(column, 0).to_numpy(zero_copy_only=False).tobytes())
-        else:
-            found.update(json.dumps(column.to_pylist(), separators=(",", ":")).encode())
-    return found.hexdigest()
+def digests(table: pa.Table) -> pa.Array:
+    """A hash of 16 bytes for every row. Unlike that of a file it is the same whatever library wrote the rows."""
+    texts = [_texts(_one(table[name])) for name in table.column_names]
+    rows = pc.binary_join_element_wise(*texts, b"").to_pylist()
+    return pa.array([hashlib.blake2b(row, digest_size=16).digest() for row in rows], pa.binary(16))
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    """Every value as bytes that begin with their length, so that what is joined of them tells all of them apart."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _texts(values.dictionary).take(values.indices)
+    if pa.types.is_list(kind):
+        ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values), 0))
+        offsets = pa.concat_arrays([pa.array([0], ends.type), ends])
+        plain = pc.binary_join(pa.ListArray.from_arrays(offsets, _texts(values.flatten())), b"")
+    elif pa.types.is_struct(kind):
+        plain = pc.binary_join_element_wise(*map(_texts, values.flatten()), b"")
+    else:
+        plain = values.cast(pa.string()).cast(pa.binary()) if not pa.types.is_binary(kind) else values
+    length = pc.binary_length(plain).cast(pa.string()).cast(pa.binary())
+    framed = pc.binary_join_element_wise(length, plain, b":")
+    return pc.if_else(values.is_valid(), framed, pa.scalar(b"-"))
 
 
 def joined(left: pa.Table, right: pa.Table, key: str = "clip_id") -> pa.Table:

@@ -7,8 +7,7 @@ units with the same fingerprints, on any machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,8 @@ import pyarrow.compute as pc
 
 from curation import generations, parts, tables, versions
 from curation.errors import UserError
-from curation.phases import Unit, cut, ingest, select, shard
+from curation.phases import Unit, ingest, select, shard
+from curation.phases.buckets import COLUMNS
 from curation.phases.score import measures, travelling
 from curation.phases.select.percentiles import Bools, Ints
 from curation.phases.select.reasons import Verdict
@@ -30,7 +30,9 @@ from curation.work import PHASES
 
 SELECTION = "selection.parquet"
 _LOOKED_AT = b"looked_at"  # in the selection: what its near-duplicates were found among
-_THREADS = 8
+_DIGEST = "digest"
+# Clips whose rows are in memory at a time, of those that wait to be packed.
+_CLIPS_AT_ONCE = 1 << 18
 
 
 class Plan:
@@ -52,10 +54,7 @@ class Plan:
             raise UserError(f"{self.out.url('inputs')}/ is not complete; run `reelmill ingest` first")
         inputs = parts.footers(self.out, "inputs")
         units = [self._unit("split", number, inputs[number]["fingerprint"]) for number in range(committed["units"])]
-        if not self.addresses:
-            return units
-        listed = parts.read(self.out, "inputs", ["source_id"], numbered=True)
-        return [self._reaching(unit, listed.filter(pc.field("part") == unit.number)["source_id"]) for unit in units]
+        return [self._reaching(unit, "inputs") for unit in units]
 
     def score_units(self) -> list[Unit]:
         contents = self._clip_contents()
@@ -81,19 +80,70 @@ class Plan:
     def shard_units(self, retry: bool = False) -> list[Unit]:
         """The shards of the newest generation that still hold what they should, and new ones of all other kept clips.
 
-        Each is given all that a sample says of its clips. Doing this again after the new ones were published gives the
-        same units, so that it does not matter when a run was killed.
+        Each is given its clips, with a hash of all that a sample says of them; `filled` gives the rest. Doing this
+        again after the new ones were published gives the same units, so that it does not matter when a run was killed.
 
         Args:
             retry: clips of published shards that could not be cut because a server did not answer are cut again.
         """
-        columns = shard.given(travelling(self.recipe))
-        kept = self.kept(list(columns.values())).rename_columns(list(columns))
-        kept = shard.shuffled(kept, self.recipe.shard.seed)
+        kept = shard.shuffled(self._sketch(), self.recipe.shard.seed)
         published = generations.newest(self.out)
         units, rest = self._taken_over(kept, published, retry)
         first = generations.next_shard(published)
         return units + [self._shard(first + n, given) for n, given in enumerate(shard.dealt(rest, self.recipe.shard))]
+
+    def filled(self, units: Sequence[Unit]) -> Iterator[Unit]:
+        """Units of `shard_units` with all that a sample says of their clips.
+
+        Some are filled at a time, in one pass over the tables, so that memory does not grow with the dataset.
+        """
+        for start in range(0, len(units), self._window):
+            window = units[start : start + self._window]
+            wanted = pa.concat_tables(_given(unit).select(["clip_id", "part"]) for unit in window)
+            found = pa.concat_tables(parts.ahead(lambda of_part: self._said(*of_part), _by_part(wanted)))
+            for unit in window:
+                at = pc.index_in(_given(unit)["clip_id"], value_set=found["clip_id"])
+                yield replace(unit, given=found.take(at).combine_chunks())
+
+    @property
+    def _window(self) -> int:
+        return max(1, _CLIPS_AT_ONCE // self.recipe.shard.samples)
+
+    def _sketch(self) -> pa.Table:
+        """Of every kept clip what a plan must know: id, part, what buckets look at, a hash of its sample's row."""
+
+        def sketched(of_part: tuple[int, pa.ChunkedArray]) -> pa.Table:
+            rows = self._said(*of_part)
+            # Where a clip is stored is nothing that a shard says.
+            digests = parts.digests(rows.drop_columns(["part"]))
+            return rows.select(["clip_id", "part", *COLUMNS]).append_column(_DIGEST, digests)
+
+        clips = parts.read(self.out, "clips", ["clip_id"], numbered=True)
+        selection = self.out.table(SELECTION, ["clip_id", "kept"])
+        chosen = selection["kept"]
+        if not clips["clip_id"].equals(selection["clip_id"]):
+            chosen = pc.is_in(clips["clip_id"], value_set=selection["clip_id"].filter(chosen))
+        kept = clips.filter(chosen)
+        by_part = _by_part(kept) if kept.num_rows else [(parts.units(self.out, "clips")[0], kept["clip_id"])]
+        return pa.concat_tables(parts.ahead(sketched, by_part))
+
+    def _said(self, number: int, ids: pa.ChunkedArray) -> pa.Table:
+        """All that samples say of these clips of one part, and the part's number, in the order of the ids."""
+        columns = shard.given(travelling(self.recipe))
+        wanted = set(columns.values())
+
+        def beside(rows: pa.Table, name: str, key: str, known: Sequence[str]) -> pa.Table:
+            more = self.out.table(parts.path(name, number), [key, *(name for name in known if name in wanted)])
+            return parts.joined(rows, more, key)
+
+        rows = pa.table({"clip_id": ids})
+        rows = beside(rows, "clips", "clip_id", [name for name in CLIPS.names if name != "clip_id"])
+        if scores := [field.name for field in travelling(self.recipe)]:
+            rows = beside(rows, "scores", "clip_id", scores)
+        rows = beside(rows, "captions", "clip_id", tables.OF_CAPTION)
+        rows = beside(rows, "sources", "source_id", tables.OF_SOURCE)
+        rows = rows.append_column("part", pa.array([number] * rows.num_rows, pa.int32()))
+        return rows.select(list(columns.values())).rename_columns(list(columns))
 
     def _taken_over(
         self, kept: pa.Table, published: generations.Manifest | None, retry: bool
@@ -103,10 +153,9 @@ class Plan:
         entries = published["shards"] if published else []
         shards = {generations.shard_number(entry): entry.get("made_of") for entry in entries}
         numbers = [number for number, made_of in shards.items() if made_of and number in there]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(pool.map(lambda number: shard.holding(self.out, number), numbers))
+        found = list(parts.ahead(lambda number: shard.holding(self.out, number), numbers))
         held = [clips for clips, _ in found]
-        ids = pa.array([clip_id for clips in held for clip_id in clips], pa.string())
+        ids = pa.chunked_array(held, pa.string())
         of = np.repeat(np.arange(len(held)), [len(clips) for clips in held])
         at = pc.fill_null(pc.index_in(kept["clip_id"], value_set=ids), -1).to_numpy()
         which = np.where(at < 0, -1, of[at]) if len(of) else at
@@ -124,8 +173,8 @@ class Plan:
         return units, kept.filter(pa.array(left))
 
     def _shard(self, number: int, given: pa.Table) -> Unit:
-        # Where the clips are stored is nothing that a shard says.
-        return self._unit("shard", number, parts.digest(given.drop_columns(["part"])), given.combine_chunks())
+        content = hashlib.sha256(b"".join(given[_DIGEST].to_pylist())).hexdigest()
+        return self._unit("shard", number, [list(shard.given(travelling(self.recipe))), content], given)
 
     def cut_units(self, shards: list[Unit], pending: list[Unit]) -> list[Unit]:
         """The clips of new shards, by parts; of every part that a pending shard takes something from.
@@ -135,23 +184,25 @@ class Plan:
         published = generations.newest(self.out)
         old = {generations.shard_number(entry) for entry in published["shards"]} if published else set()
         redone = {unit.number for unit in pending}
-        new = [unit.given for unit in shards if unit.given and (unit.number in redone or unit.number not in old)]
-        wanted = pa.concat_tables(given.select(["clip_id"]) for given in new)["clip_id"]
-        parts_needed = {part for unit in pending if unit.given for part in unit.given["part"].to_pylist()}
-        kept = self.kept(["part", *cut.GIVEN])
-        kept = kept.filter(pc.is_in(kept["clip_id"], value_set=wanted.combine_chunks()))
-        contents = dict(self._clip_contents())
+        new = [_given(unit) for unit in shards if unit.number in redone or unit.number not in old]
+        wanted = pa.concat_tables(given.select(["clip_id", "part"]) for given in new)
+        needed = pc.unique(pa.chunked_array([c for unit in pending for c in _given(unit)["part"].chunks], pa.int32()))
+        wanted = wanted.filter(pc.is_in(wanted["part"], value_set=needed))
+        # An image that was replaced has the same id and range; only what was found in it tells.
+        contents, sources = dict(self._clip_contents()), parts.footers(self.out, "sources")
         units = []
-        for part in sorted(parts_needed):
-            given = kept.filter(pc.field("part") == part).combine_chunks()
-            # An image that was replaced has the same id and range; only what was found in it tells.
-            unit = self._unit("cut", part, [contents[part], given.to_pylist()], given)
-            units.append(self._reaching(unit, given["source_id"]))
+        for number, ids in _by_part(wanted):
+            given = pa.table({"clip_id": ids.take(pc.sort_indices(ids))}).combine_chunks()
+            inputs = [contents[number], sources[number]["content"], given["clip_id"].to_pylist()]
+            units.append(self._reaching(self._unit("cut", number, inputs, given), "sources"))
         return units
 
-    def _reaching(self, unit: Unit, sources: pa.ChunkedArray) -> Unit:
-        """The unit with the addresses of these sources that need credentials."""
-        needed = {name: self.addresses[name] for name in sources.unique().to_pylist() if name in self.addresses}
+    def _reaching(self, unit: Unit, table: str) -> Unit:
+        """The unit with the addresses of the sources in its part of a table that need credentials."""
+        if not self.addresses:
+            return unit
+        sources = self.out.table(parts.path(table, unit.number), ["source_id"])["source_id"].to_pylist()
+        needed = {name: self.addresses[name] for name in sources if name in self.addresses}
         return replace(unit, addresses=needed) if needed else unit
 
     def clip_schema(self) -> pa.Schema:
@@ -169,14 +220,6 @@ class Plan:
         if captions and parts.units(self.out, "captions"):
             table = parts.joined(table, parts.read(self.out, "captions", ["clip_id", *captions]))
         return table
-
-    def kept(self, columns: list[str]) -> pa.Table:
-        """These columns of the kept clips and their sources, in the order of the clips."""
-        of_source = [name for name in (*tables.OF_SOURCE, "mended", "warning") if name in columns]
-        kept = self.out.table(SELECTION).filter(pc.field("kept")).select(["clip_id"])
-        clips = parts.joined(kept, self.clips([name for name in columns if name not in of_source]))
-        sources = parts.read(self.out, "sources", ["source_id", *of_source])
-        return parts.joined(clips, sources, "source_id").select(columns)
 
     def selection(self, *, captioned: bool) -> pa.Table:
         """What is kept. The search for near-duplicates is not done again while what it looked at is the same."""
@@ -240,3 +283,18 @@ class Plan:
         kind = PHASES[phase]
         settings = kind(self.recipe).settings()
         return Unit(number, fingerprint(phase, kind.version, settings, inputs), given, versions.tools())
+
+
+def _given(unit: Unit) -> pa.Table:
+    assert unit.given is not None
+    return unit.given
+
+
+def _by_part(clips: pa.Table) -> Iterator[tuple[int, pa.ChunkedArray]]:
+    """The ids of the clips of each part, in the order that they have there."""
+    order = pa.array(np.argsort(clips["part"].to_numpy(), kind="stable"))
+    clips = clips.take(order)
+    part = clips["part"].to_numpy()
+    numbers, starts = np.unique(part, return_index=True)
+    for number, start, end in zip(numbers, starts, [*starts[1:], len(part)]):
+        yield int(number), clips["clip_id"].slice(start, end - start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -199,7 +199,7 @@ class Run:
         units = self._plan.shard_units(retry="shard" in self._retried)
         if pending := self._pending("shard", units):
             self._units("cut", self._plan.cut_units(units, pending))
-            self._units("shard", units)
+            self._units("shard", units, self._plan.filled)
         self._retried.discard("shard")
         self._publish(units)
         self._balance()
@@ -265,8 +265,8 @@ class Run:
                 f"{len(pending)} of {len(units)} units of {phase} are not done; run `reelmill {phase}` first"
             )
 
-    def _units(self, phase: str, units: list[Unit]) -> None:
-        """Do the units of a phase that are not done yet."""
+    def _units(self, phase: str, units: list[Unit], filled: Callable[[Sequence[Unit]], Iterable[Unit]] = iter) -> None:
+        """Do the units of a phase that are not done yet, filled as they are handed out."""
         pending = self._pending(phase, units)
         self._retried.discard(phase)  # once is enough
         self._seen_done.add(phase)
@@ -280,7 +280,7 @@ class Run:
         work = partial(perform, phase, self.recipe.model_dump_json(by_alias=True), self.out.root)
         with PhaseProgress(self._console, phase, len(units), len(units) - len(pending)) as progress:
             watch = Watch(phase, progress, self._events, self._metrics)
-            failures = self._engine.run(phase, self._needs(phase), work, pending, watch)
+            failures = self._engine.run(phase, self._needs(phase), work, filled(pending), watch)
         self._cpu_s += watch.cpu_s
         self._peak_mb = max(self._peak_mb, watch.peak_mb)
         seconds = round(time.monotonic() - started, 3)

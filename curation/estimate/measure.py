@@ -116,7 +116,7 @@ class _Bench:
         shards = plan.shard_units()
         if shards:
             self._do("cut", plan.cut_units(shards, shards))
-            self._do("shard", shards)
+            self._do("shard", list(plan.filled(shards)))
         self._amounts(sources)
         for number, source in enumerate(sources):
             for phase in MEASURED[:-1]:

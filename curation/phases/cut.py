@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import parts, tables
 from curation.errors import StoreError, UserError
@@ -32,8 +33,8 @@ from curation.video.jail import Jail
 from curation.video.probe import MediaError
 from curation.video.sound import Sound
 
-# What the plan must give of every clip and its source.
-GIVEN = ("clip_id", "kind", "source_id", "uri", "mended", "warning", "start_pts", "end_pts", "frames")
+_OF_CLIP = ("clip_id", "kind", "source_id", "start_pts", "end_pts", "frames", "looks")
+_OF_SOURCE = ("source_id", "uri", "mended", "warning")
 
 
 class Cut(Phase):
@@ -58,12 +59,13 @@ class Cut(Phase):
         return encoding_settings(self)
 
     def rows(self, out: Place, unit: Unit) -> list[Row]:
+        """The clips of the part that the plan chose, in their order, with what must be known of their sources."""
         assert unit.given is not None
-        rows: list[Row] = unit.given.to_pylist()
-        # Looks are many bytes, so that workers read them and the plan never holds them.
-        noted = out.table(parts.path("clips", unit.number), ["clip_id", "looks"]).to_pylist()
-        looks = {clip["clip_id"]: clip["looks"] for clip in noted}
-        return [row | {"looks": looks[row["clip_id"]]} for row in rows]
+        clips = out.table(parts.path("clips", unit.number), list(_OF_CLIP))
+        clips = clips.filter(pc.is_in(clips["clip_id"], value_set=unit.given["clip_id"]))
+        sources = out.table(parts.path("sources", unit.number), list(_OF_SOURCE))
+        rows: list[Row] = parts.joined(clips, sources, "source_id").to_pylist()
+        return rows
 
     def process(self, unit: Unit, rows: Sequence[Row], scratch: Path) -> Output:
         cuts: list[Row] = []

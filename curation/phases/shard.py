@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import parts, recipe, tables
@@ -42,8 +44,12 @@ def shuffled(clips: pa.Table, seed: int) -> pa.Table:
 
     Sorting by a keyed hash of the clip's id spreads the clips of a film over the dataset, whatever order they come in.
     """
-    keys = [hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest() for clip_id in clips["clip_id"].to_pylist()]
-    return clips.take(pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64()))
+    keys = bytearray()
+    for chunk in clips["clip_id"].chunks:
+        for clip_id in chunk.to_pylist():
+            keys += hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest()[:16]
+    high, low = np.frombuffer(keys, ">u8").reshape(-1, 2).T
+    return clips.take(pa.array(np.lexsort((low, high))))
 
 
 def dealt(clips: pa.Table, recipe: recipe.Shard) -> list[pa.Table]:
@@ -55,19 +61,19 @@ def dealt(clips: pa.Table, recipe: recipe.Shard) -> list[pa.Table]:
     return shards
 
 
-def holding(out: Place, number: int) -> tuple[list[str], bool]:
+def holding(out: Place, number: int) -> tuple[pa.Array, bool]:
     """The clips that a finished shard was made for: its samples, and those that could not be cut; whether one of these
     failed in passing."""
     index = out.table(parts.path("shards", number), ["clip_id"])
     failed = parts.said(index.schema)["failed"]
-    clips = [*index["clip_id"].to_pylist(), *(row["clip_id"] for row in failed)]
-    return clips, any(row.get("passing") for row in failed)
+    clips = [*index["clip_id"].chunks, pa.array([row["clip_id"] for row in failed], pa.string())]
+    return pa.concat_arrays(clips), any(row.get("passing") for row in failed)
 
 
 class Shard(Phase):
     name = "shard"
     reads = "cuts"
-    version = 3
+    version = 4
     writes = ("shards",)
     needs = Needs(cpus=1, memory_mb=512)
 
@@ -167,7 +173,9 @@ def _entry(out: Place, unit: Unit) -> dict[str, Any]:
 def _add_cuts(out: Place, part: int, rows: dict[str, Row]) -> None:
     """Put the cuts of one part beside the rows that they belong to."""
     failed = {row["clip_id"]: row for row in parts.footer(out, "cuts", part)["failed"]}
-    cuts = {cut["clip_id"]: cut for cut in out.table(parts.path("cuts", part)).to_pylist()}
+    table = out.table(parts.path("cuts", part))
+    table = table.filter(pc.is_in(table["clip_id"], value_set=pa.array(list(rows))))
+    cuts = {cut["clip_id"]: cut for cut in table.to_pylist()}
     with out.open(parts.path("cuts", part, ".tar")) as tar:
         for clip_id, row in rows.items():
             if clip_id in failed:

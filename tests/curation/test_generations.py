@@ -57,12 +57,12 @@ def decided(out: Place, clips: int, kept: set[int], captions: dict[int, str]) ->
     rows = [a_clip(number) for number in range(clips)]
     for part in range(0, clips, 5):
         parts.commit(out, "clips", part // 5, rows[part : part + 5], tables.CLIPS, {})
-    parts.commit(out, "sources", 0, [a_row(tables.SOURCES, source_id="film")], tables.SOURCES, {})
-    told = [
-        {"clip_id": rows[number]["clip_id"], "caption": captions.get(number, ""), "caption_words": 1}
-        for number in sorted(kept)
-    ]
-    parts.commit(out, "captions", 0, told, tables.CAPTIONS, {})
+        parts.commit(out, "sources", part // 5, [a_row(tables.SOURCES, source_id="film")], tables.SOURCES, {})
+        told = [
+            {"clip_id": rows[number]["clip_id"], "caption": captions.get(number, ""), "caption_words": 1}
+            for number in sorted(kept & set(range(part, part + 5)))
+        ]
+        parts.commit(out, "captions", part // 5, told, tables.CAPTIONS, {})
     selection = [a_row(tables.SELECTION, clip_id=row["clip_id"], kept=n in kept) for n, row in enumerate(rows)]
     out.commit_table("selection.parquet", tables.table(selection, tables.SELECTION))
 
@@ -137,7 +137,7 @@ def test_growth_makes_shards_of_the_new_clips_alone(tmp_path: Path) -> None:
     new = published(out, made, Plan(made, out).shard_units())
     assert new["shards"][:3] == old["shards"]
     assert [entry["tar"] for entry in new["shards"][3:]] == ["shards/00003.tar", "shards/00004.tar"]
-    fresh = {clip for number in (3, 4) for clip in shard.holding(out, number)[0]}
+    fresh = {clip for number in (3, 4) for clip in shard.holding(out, number)[0].to_pylist()}
     assert fresh == {f"{number:016x}" for number in range(7, 11)}
 
 
