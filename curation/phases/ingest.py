@@ -112,7 +112,7 @@ def commit(out: Place, recipe: Recipe, rows: list[Row]) -> int:
 
 def unit_size(recipe: Recipe, sources: int) -> int:
     """Sources in a unit, where so many come in at once."""
-    return recipe.ingest.unit or min(_LARGEST_UNIT, max(1, sources // _UNITS))
+    return recipe.ingest.unit or min(_LARGEST_UNIT, max(1, -(-sources // _UNITS)))
 
 
 def fingerprint_of(rows: list[Row]) -> str:
