@@ -64,9 +64,7 @@ def balance(out: Place) -> dict[str, Any]:
             "in shards": samples,
             "hours": _hours(seconds),
             "failed": len(failed_cuts),
-            "failed_by_reason": _by_reason(
-                pa.array([row["reason"] for row in failed_cuts], pa.string()), first_clause
-            ),
+            "failed_by_reason": _by_reason(pa.array([row["reason"] for row in failed_cuts], pa.string()), first_clause),
             "shards": len(manifest["shards"]),
             "bytes": manifest["bytes"],
         },
