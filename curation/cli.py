@@ -251,6 +251,23 @@ def train(
 
 
 @app.command()
+def peek(
+    source: Annotated[str, typer.Argument(help="A dataset's manifest.json, folder or tars, or a training recipe.")],
+    set_: Set = None,
+    view: Annotated[Optional[str], typer.Option(help="base, interpolation or vsr  [default: recipe's, base]")] = None,
+    out: Annotated[str, typer.Option(help="A .png, or a folder for several.")] = "peek.png",
+    batches: Annotated[int, typer.Option(min=1, help="How many, one picture each.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a batch; a recipe has its own.")] = 4,
+    seed: Annotated[Optional[int], typer.Option(help="Of the order  [default: recipe's, 0]")] = None,
+) -> None:
+    """Show batches as pictures, just as a trainer would see them: --set data.stride=2."""
+    from training.peek import peek as peeked
+
+    for path in peeked(source, set_ or [], view=view, out=out, batches=batches, batch=batch, seed=seed):
+        print(path)
+
+
+@app.command()
 def sample(
     model: Annotated[str, typer.Option(help="A folder that training wrote.")],
     prompt: Annotated[str, typer.Option(help="What the video should show.")],

@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from conftest import COLOURS, encode, frame_index, pictures
 
 from training.stream.dataset import FrameIndex
@@ -55,6 +56,22 @@ def test_uneven_timestamps_are_met_exactly() -> None:
     assert len({b - a for a, b in zip(index.pts, index.pts[1:])}) > 1
     wanted = [2, 11, 12, 29]
     assert np.array_equal(decode(media, wanted, index, size=(48, 64)), all_frames(media)[wanted])
+
+
+@pytest.mark.parametrize("size", [(24, 24), (48, 64), (30, 40), (31, 41), (96, 128), (50, 66), (45, 60)])
+def test_scaled_frames_are_those_of_the_slow_way(media: bytes, size: tuple[int, int]) -> None:
+    """Packed RGB with colour at its full width, at widths of all kinds."""
+    pictures = decode(media, [3], index_of(media), size=size)
+    height, width = pictures.shape[1:3]
+    with av.open(io.BytesIO(media)) as container:
+        frame = next(frame for number, frame in enumerate(container.decode(video=0)) if number == 3)
+        way = (
+            Interpolation.BILINEAR
+            if (height, width) == (48, 64)
+            else Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
+        )
+        slow = frame.reformat(width=width, height=height, format="rgb24", interpolation=way).to_ndarray()
+    assert np.abs(pictures[0].astype(int) - slow).max() <= 1
 
 
 def test_frames_keep_their_shape_and_cover_the_size(media: bytes) -> None:

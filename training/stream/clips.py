@@ -29,9 +29,10 @@ def piece(index: FrameIndex, frames: int, data: Data, rng: np.random.Generator) 
     Raises:
         SampleError: there are too few.
     """
-    chosen = _by_stride(len(index.pts), frames, data.strides, rng)
     if data.rates is not None:
         chosen = _by_time(index, frames, data.rates, rng)
+    else:
+        chosen = _by_stride(len(index.pts), frames, data.strides, rng)
     seconds = float((index.pts[chosen[-1]] - index.pts[chosen[0]]) * index.time_base)
     return Piece(chosen, (frames - 1) / seconds if seconds > 0 else 0.0)
 
