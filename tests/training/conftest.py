@@ -164,6 +164,14 @@ def _row(clip: Clip, shard: str, media: bytes, pts: list[int], unit: str, keyfra
     }
 
 
+def written(path: Path, samples: list[dict[str, Any]]) -> Path:
+    """A tar as webdataset writes it."""
+    with open(path, "wb") as file, webdataset.TarWriter(file) as writer:
+        for sample in samples:
+            writer.write(sample)
+    return path
+
+
 def squares(count: int) -> list[Clip]:
     names = list(COLOURS)
     return [Clip(f"clip{i:03d}", 40 + i, names[i % 4], 5 * i, caption=f"a {names[i % 4]} square") for i in range(count)]

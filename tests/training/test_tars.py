@@ -14,20 +14,13 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 import webdataset
-from conftest import COLOURS, encode, pictures
+from conftest import COLOURS, encode, pictures, written
 
 from curation.errors import UserError
 from tests.servers import FileServer
 from training.stream.dataset import Dataset
 from training.stream.opening import Opened
 from training.stream.tars import Walked, walk
-
-
-def written(path: Path, samples: list[dict[str, Any]]) -> Path:
-    with open(path, "wb") as file, webdataset.TarWriter(file) as writer:
-        for sample in samples:
-            writer.write(sample)
-    return path
 
 
 def walked(content: bytes, caption: str | None = None, asked: list[int] | None = None) -> Walked:

@@ -51,6 +51,7 @@ def _opening(source: Source, data: Data) -> Open:
     return functools.partial(
         open_dataset,
         name=source.name,
+        caption=source.caption,
         cache_dir=data.cache_dir,
         cache_bytes=data.cache_bytes,
         room=data.cache_bytes // len(data.sources),

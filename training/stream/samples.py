@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from curation.errors import UserError
 from training.recipe_data import Data
 from training.stream.clips import Piece, Window, distinct, piece, single
-from training.stream.dataset import Dataset, Entry, FrameIndex
-from training.stream.decode import DecodeError, decoder, image
+from training.stream.dataset import Entry
+from training.stream.decode import decoder, image
 from training.stream.faults import Failure, SampleError
 from training.stream.meter import Meter
 from training.stream.plan import Choice, Draws, Pick
+from training.stream.probing import frame_index
 from training.stream.views import VIEWS, Given
 
 _SIDES = re.compile(r"\b(left|right|leftwards?|rightwards?|clockwise|counterclockwise)\b", re.IGNORECASE)
@@ -105,7 +106,7 @@ class Maker:
             window.cut(image(media, size=size, native=self.view.native), out[0])
             taken = Piece([0], 0.0)
         else:
-            index = self._index(choice.dataset, entry, media)
+            index = entry.index or frame_index(media)
             chosen_from_clip = choice.purpose == "clip"
             taken = piece(index, len(out), self.data, rng) if chosen_from_clip else single(index, rng)
             wanted, places = distinct(taken.frames)
@@ -113,11 +114,6 @@ class Maker:
             _spread(pictures, places, window, out)
         self.meter.decoded(len(out), time.perf_counter() - started)
         return taken.fps
-
-    def _index(self, dataset: Dataset, entry: Entry, media: bytes) -> FrameIndex:
-        if entry.index is None:
-            raise DecodeError("its shard has no index of frames")
-        return entry.index
 
 
 def _spread(pictures: Iterator[NDArray[np.uint8]], places: list[int], window: Window, out: NDArray[np.uint8]) -> None:
