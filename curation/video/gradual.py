@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from curation.video.series import TINY, Series
-from curation.video.tiny import FLAT, alike, all_alike, differ
+from curation.video.tiny import FLAT, alike, all_alike, differ, products, values
 
 # Half lengths of the windows in frames; longer ones follow up to the longest transition.
 _HALVES = (3, 4, 6, 9, 13, 19, 28, 40, 57, 81)
@@ -25,13 +25,12 @@ _LONGEST_S = 3.4
 # Where a window is looked into, from -1 (its first frame) to 1 (its last).
 _INSIDE = (-0.6, -0.3, 0.0, 0.3, 0.6)
 _STRETCH = 2048
+_NEAR = 6
+"""A window is compared with at most so many others on either side."""
 
 # Coarse tests of a window; they only save work.
 _LEAST_CHANGE = 12.0
 """Mean difference of its ends, in steps of 8 bits."""
-_LEAST_COARSE = 9.0
-"""The same over every fourth value."""
-_COARSE = 4
 _MOST_ALIKE = 0.85
 """Correlation of its ends; a picture that only gets brighter stays alike."""
 _MOST_OUTSIDE = 0.6
@@ -86,9 +85,9 @@ class _Window:
 class Trace:
     """A window followed to the ends of the transition."""
 
+    window: _Window
     first: int
     end: int
-    kind: str
     measures: tuple[float, ...]
 
     @property
@@ -104,28 +103,39 @@ def transitions(series: Series, rate: float, cuts: Collection[int] = ()) -> list
         cuts: records that begin a new shot; a transition is not traced beyond one.
     """
     found: list[Trace] = []
-    for trace in traces(series, rate, frozenset(cuts)):
+    shots = frozenset(cuts)
+    for window in _promising(series, rate):
+        # A trace holds the middle of its window.
+        if any(other.first <= window.middle < other.end for other in found):
+            continue
+        trace = _traced(series, window, shots)
         if (
-            trace.certainty >= CERTAIN
+            trace
+            and trace.certainty >= CERTAIN
             and not any(_touch(trace, other) for other in found)
             and not _is_move(series, trace)
         ):
             found.append(trace)
     joined: list[Transition] = []
     for trace in sorted(found, key=lambda trace: trace.first):
-        gap = _JOINED_FADES if trace.kind == "fade" else _JOINED
-        if joined and trace.first - joined[-1].end <= gap and trace.kind == joined[-1].kind:
-            joined[-1] = Transition(joined[-1].first, trace.end, trace.kind)
+        kind = _kind(series, trace)
+        gap = _JOINED_FADES if kind == "fade" else _JOINED
+        if joined and trace.first - joined[-1].end <= gap and kind == joined[-1].kind:
+            joined[-1] = Transition(joined[-1].first, trace.end, kind)
         else:
-            joined.append(Transition(trace.first, trace.end, trace.kind))
+            joined.append(Transition(trace.first, trace.end, kind))
     return joined
 
 
 def traces(series: Series, rate: float, cuts: Collection[int] = ()) -> Iterator[Trace]:
     """Whatever might be a transition, the most promising first."""
-    for window in sorted(_windows(series, rate), key=lambda window: -window.promise):
+    for window in _promising(series, rate):
         if trace := _traced(series, window, cuts):
             yield trace
+
+
+def _promising(series: Series, rate: float) -> list[_Window]:
+    return sorted(_windows(series, rate), key=lambda window: -window.promise)
 
 
 def _is_move(series: Series, trace: Trace) -> bool:
@@ -134,15 +144,12 @@ def _is_move(series: Series, trace: Trace) -> bool:
     height, width = (side * _FINER for side in TINY)
     down, right = _MOST_MOVED
     before, after = (
-        cv2.resize(series.tiny(at, at + 1)[0], (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        cv2.resize(series.tiny(at, at + 1)[0], (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float64)
         for at in (first, last)
     )
-    middle = after[down : height - down, right : width - right].reshape(-1)
-    return any(
-        alike(before[y : y + height - 2 * down, x : x + width - 2 * right].reshape(-1), middle) > _MOVED_ALIKE
-        for y in range(2 * down + 1)
-        for x in range(2 * right + 1)
-    )
+    middle = after[down : height - down, right : width - right]
+    moved = np.lib.stride_tricks.sliding_window_view(before, middle.shape)
+    return bool((all_alike(moved.reshape(-1, middle.size), middle.reshape(1, -1)) > _MOVED_ALIKE).any())
 
 
 def _touch(one: Trace, other: Trace) -> bool:
@@ -156,72 +163,82 @@ def _windows(series: Series, rate: float) -> Iterator[_Window]:
     margin = halves[-1]
     for start in range(0, len(series), _STRETCH):
         first = max(0, start - margin)
-        pixels = _pixels(series, first, min(len(series), start + _STRETCH + margin))
-        coarse = np.ascontiguousarray(pixels[:, ::_COARSE])
+        tiny = series.tiny(first, min(len(series), start + _STRETCH + margin))
+        pictures, pixels = tiny.reshape(len(tiny), -1), values(tiny)
         for half in halves:
-            middles = np.arange(max(start, half), min(start + _STRETCH, len(series) - half), max(1, half // 4)) - first
-            change = np.abs(coarse[middles + half] - coarse[middles - half]).mean(1)
-            yield from _best_near(_passing(pixels, middles[change > _LEAST_COARSE], half), first)
+            step = max(1, half // 4)
+            middles = np.arange(max(start, half), min(start + _STRETCH, len(series) - half), step) - first
+            if len(middles):
+                windows = list(_passing(pictures, pixels, middles, half, first))
+                yield from _best_near(windows, half // 2)
 
 
-def _pixels(series: Series, first: int, end: int) -> np.ndarray:
-    """(frames, values) float32."""
-    return series.tiny(first, end).reshape(-1, series.values).astype(np.float32)
+def _passing(pictures: np.ndarray, pixels: np.ndarray, middles: np.ndarray, half: int, first: int) -> Iterator[_Window]:
+    """The windows of one length that pass the coarse tests.
 
-
-def _passing(pixels: np.ndarray, middles: np.ndarray, half: int) -> list[_Window]:
-    """The windows of one length that pass the coarse tests."""
-    if len(middles) == 0:
-        return []
-    change = np.abs(pixels[middles + half] - pixels[middles - half]).mean(1)
+    Args:
+        pictures: (frames, values) uint8 from frame `first` of the film on.
+        pixels: their `values`.
+        middles: where in them windows are tried.
+    """
+    size = pictures.shape[1]
+    change = _sums(cv2.absdiff(pictures[middles + half], pictures[middles - half])) / size
     middles, change = middles[change > _LEAST_CHANGE], change[change > _LEAST_CHANGE]
-    before, after = pixels[middles - half], pixels[middles + half]
-    different = all_alike(before, after) < _MOST_ALIKE
-    middles, change, before, after = middles[different], change[different], before[different], after[different]
-    if len(middles) == 0:
-        return []
+    start, end = pixels[middles - half], pixels[middles + half]
+    different = all_alike(start, end) < _MOST_ALIKE
+    middles, change, start, end = middles[different], change[different], start[different], end[different]
+    if not len(middles):
+        return
+    before, after = pictures[middles - half], pictures[middles + half]
+    low, high, there = cv2.min(before, after), cv2.max(before, after), end - start
+    begun = products(start, there)
+    whole = products(end, there) - begun + 1e-3
     outside, way = [], []
-    low, high, there = np.minimum(before, after), np.maximum(before, after), after - before
-    whole = (there * there).sum(1) + 1e-3
     steps = [int(round(place * half)) for place in _INSIDE]
     for step in steps:
-        inside = pixels[middles + step]
-        beyond = np.maximum(low - inside, 0) + np.maximum(inside - high, 0)
-        outside.append(beyond.mean(1) / (change + 1e-3))
-        way.append(((inside - before) * there).sum(1) / whole)
+        inside = pictures[middles + step]
+        beyond = _sums(cv2.subtract(low, inside)) + _sums(cv2.subtract(inside, high))
+        outside.append(beyond / size / (change + 1e-3))
+        way.append((products(pixels[middles + step], there) - begun) / whole)
     even = (np.array(steps) / half + 1) / 2
     uneven = np.abs(np.array(way) - even[:, None]).mean(0)
-    at_once = np.diff(np.vstack([np.zeros(len(middles)), *way, np.ones(len(middles))]), axis=0).max(0)
+    at_once = np.diff(way, axis=0, prepend=0.0, append=1.0).max(0)
     mean_outside = np.mean(outside, axis=0)
     fine = (mean_outside + uneven < _MOST_UNEVEN) & (np.max(outside, axis=0) < _MOST_OUTSIDE)
     fine &= at_once < _MOST_AT_ONCE
-    return [
-        _Window(int(middles[i]), half, float(change[i]), float(mean_outside[i]), float(uneven[i]))
-        for i in np.flatnonzero(fine)
-    ]
+    for i in np.flatnonzero(fine):
+        yield _Window(int(middles[i]) + first, half, float(change[i]), float(mean_outside[i]), float(uneven[i]))
 
 
-def _best_near(windows: list[_Window], first: int) -> Iterator[_Window]:
-    """Those that no neighbour of the same length outdoes, by their place in the film."""
-    for number, window in enumerate(windows):
-        near = [
-            other
-            for other in windows[max(0, number - 6) : number + 7]
-            if abs(other.middle - window.middle) <= window.half // 2
-        ]
-        if window == max(near, key=lambda other: other.promise):
-            yield _Window(window.middle + first, window.half, window.change, window.outside, window.uneven)
+def _sums(rows: np.ndarray) -> np.ndarray:
+    """Of each of (rows, values) uint8."""
+    found: np.ndarray = cv2.reduce(rows, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    return found
+
+
+def _best_near(windows: list[_Window], reach: int) -> Iterator[_Window]:
+    """Those of one length, by their middles, that none within reach outdoes."""
+    middles = np.array([window.middle for window in windows])
+    promises = np.array([window.promise for window in windows])
+    best = np.ones(len(windows), bool)
+    for shift in range(1, min(_NEAR, len(windows) - 1) + 1):
+        near = middles[shift:] - middles[:-shift] <= reach
+        better = promises[shift:] > promises[:-shift]
+        best[:-shift] &= ~(near & better)
+        best[shift:] &= ~(near & ~better)
+    return (windows[number] for number in np.flatnonzero(best))
 
 
 def _traced(series: Series, window: _Window, cuts: Collection[int]) -> Trace | None:
     """Follow the way of a window outwards to the frames where it begins and ends; None if it jumps."""
     low = max(0, window.middle - 3 * window.half)
     high = min(len(series), window.middle + 3 * window.half + 1)
-    pixels = _pixels(series, low, high)
+    pixels = values(series.tiny(low, high))
     middle = window.middle - low
     before, after = pixels[middle - window.half], pixels[middle + window.half]
-    there = after - before
-    way = ((pixels - before) * there).sum(1) / ((there * there).sum() + 1e-3)
+    gone = products(pixels, after - before)
+    begun, ended = gone[middle - window.half], gone[middle + window.half]
+    way = (gone - begun) / (ended - begun + 1e-3)
     step = float(np.diff(way[middle - window.half : middle + window.half + 1]).max())
     if step > _STEP:
         return None
@@ -248,14 +265,21 @@ def _traced(series: Series, window: _Window, cuts: Collection[int]) -> Trace | N
         step * frames,
         float(flat),
     )
-    kind = "fade" if flat else "wipe" if _bimodal(pixels[middle], before, after) else "dissolve"
-    return Trace(low + first, low + last + 1, kind, measures)
+    return Trace(window, low + first, low + last + 1, measures)
 
 
 def _moved(pixels: np.ndarray, first: int, last: int) -> float:
     """Mean difference of two frames outside the transition; 0 where there are none."""
     first, last = max(0, first), min(len(pixels) - 1, last)
     return differ(pixels[first], pixels[last]) if last - first >= 2 else 0.0
+
+
+def _kind(series: Series, trace: Trace) -> str:
+    if trace.measures[-1]:
+        return "fade"
+    middle, half = trace.window.middle, trace.window.half
+    before, inside, after = (values(series.tiny(at, at + 1)[0]) for at in (middle - half, middle, middle + half))
+    return "wipe" if _bimodal(inside, before, after) else "dissolve"
 
 
 def _bimodal(inside: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:

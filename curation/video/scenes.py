@@ -15,7 +15,7 @@ import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode, HistogramDetector, SceneDetector
 
 from curation.video.series import Series
-from curation.video.tiny import alike, differ
+from curation.video.tiny import all_alike, differ, values
 
 # Candidates of `judged`: the adaptive detector at these values finds every cut of the benchmark.
 _LEAST_RATIO = 1.3
@@ -25,6 +25,8 @@ WEIGHTS = (1.19, 1.40, 1.19, 0.84, -2.46, 1.14)
 BIAS = -10.76
 CERTAIN = 0.2
 _REACH = 3
+# Frames before and after, counted from the cut, whose patterns are compared.
+_PAIRS = ((0, 0), (1, 1), (0, 2), (2, 0))
 
 
 def hard_cuts(series: Series, detector: str, threshold: float | None, rate: Fraction, min_frames: int) -> list[int]:
@@ -40,18 +42,22 @@ def hard_cuts(series: Series, detector: str, threshold: float | None, rate: Frac
     Source of detectors and defaults: PySceneDetect 0.7.
     """
     if detector != "judged":
-        return _detected(_detector(detector, threshold, min_frames), series, rate)
+        scores = series.column("histogram" if detector == "histogram" else "content")
+        return _detected(_detector(detector, threshold, min_frames), scores, rate)
     least = CERTAIN if threshold is None else threshold
     return [record for record, measures in candidates(series, rate) if certainty(measures) >= least]
 
 
 def candidates(series: Series, rate: Fraction) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Every record that may begin a new shot, with the measures that it is judged by."""
-    low = _Adaptive(adaptive_threshold=_LEAST_RATIO, min_content_val=_LEAST_CONTENT, min_scene_len=0)
     content = series.column("content")
-    for record in _detected(low, series, rate):
-        if content[record] >= content[max(0, record - 1) : record + 2].max():
-            yield record, _measures(series, content, record)
+    beside = np.pad(content, 1)
+    peaks = np.flatnonzero((content >= _LEAST_CONTENT) & (content >= beside[:-2]) & (content >= beside[2:]))
+    for peak in peaks.tolist():
+        low = _Adaptive(adaptive_threshold=_LEAST_RATIO, min_content_val=_LEAST_CONTENT, min_scene_len=0)
+        around = range(max(0, peak - low.window_width), min(len(content), peak + low.window_width + 1))
+        if peak in _detected(low, content[around.start : around.stop], rate, around.start):
+            yield peak, _measures(series, content, peak)
 
 
 def certainty(measures: tuple[float, ...]) -> float:
@@ -63,12 +69,12 @@ def _measures(series: Series, content: np.ndarray, record: int) -> tuple[float, 
     """How far a frame stands out: from the change around it, from motion, and behind a flash."""
     around = [content[at] for step in (-2, -1, 1, 2) if 0 <= (at := record + step) < len(content)]
     first = max(0, record - _REACH)
-    pixels = series.tiny(first, record + _REACH).reshape(-1, series.values).astype(np.float32)
+    pixels = values(series.tiny(first, record + _REACH))
     before, after = pixels[: record - first][::-1], pixels[record - first :]
-    across = min(differ(one, other) for one in before for other in after)
+    across = float(np.abs(before[:, None] - after).mean(2).min())
     beside = max(differ(before[0], before[-1]), differ(after[0], after[-1]))
-    pairs = [(0, 0), (1, 1), (0, 2), (2, 0)]
-    most_alike = max(alike(before[min(i, len(before) - 1)], after[min(j, len(after) - 1)]) for i, j in pairs)
+    pairs = np.minimum(_PAIRS, (len(before) - 1, len(after) - 1))
+    most_alike = float(all_alike(before[pairs[:, 0]], after[pairs[:, 1]]).max())
     score = max(float(content[record]), 1e-3)
     return (
         min(3.0, float(np.log(score / max(1e-5, float(np.mean(around)))))),
@@ -80,12 +86,12 @@ def _measures(series: Series, content: np.ndarray, record: int) -> tuple[float, 
     )
 
 
-def _detected(detector: SceneDetector, series: Series, rate: Fraction) -> list[int]:
+def _detected(detector: SceneDetector, scores: np.ndarray, rate: Fraction, first: int = 0) -> list[int]:
+    """The records that a detector reports, of scores from record `first` on."""
     found = []
-    scores = series.column("histogram" if isinstance(detector, HistogramDetector) else "content")
-    for record, score in enumerate(scores):
+    for record, score in enumerate(scores, first):
         found += detector.process_frame(FrameTimecode(record, rate), score)
-    found += detector.post_process(FrameTimecode(max(0, len(scores) - 1), rate))
+    found += detector.post_process(FrameTimecode(max(first, first + len(scores) - 1), rate))
     return [cut.frame_num for cut in found]
 
 

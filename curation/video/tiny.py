@@ -27,8 +27,17 @@ def looks(tiny: np.ndarray) -> np.ndarray:
 
 
 def values(tiny: np.ndarray) -> np.ndarray:
-    """A tiny picture (H, W, 3 uint8) as the float32 values that the others compare."""
-    return tiny.reshape(-1).astype(np.float32)
+    """Tiny pictures (…, H, W, 3 uint8) as the float32 values (…, H · W · 3) that the others compare.
+
+    They lie around zero, so that sums of their products are exact, and the same on every machine.
+    """
+    return tiny.reshape(*tiny.shape[:-3], -1).astype(np.float32) - 128
+
+
+def products(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The inner product of each pair of rows, or of each row with one; float64."""
+    found: np.ndarray = np.einsum("ij,ij->i" if others.ndim == 2 else "ij,j->i", ones, others).astype(np.float64)
+    return found
 
 
 def differ(one: np.ndarray, other: np.ndarray) -> float:
@@ -43,9 +52,9 @@ def alike(one: np.ndarray, other: np.ndarray) -> float:
 
 def all_alike(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """`alike` of many pairs, (pairs, values) each."""
-    a, b = ones - ones.mean(1, keepdims=True), others - others.mean(1, keepdims=True)
-    deviations = np.sqrt((a * a).mean(1)), np.sqrt((b * b).mean(1))
-    found: np.ndarray = np.where(
-        np.minimum(*deviations) < FLAT, 0.0, (a * b).mean(1) / (deviations[0] * deviations[1] + 1e-3)
-    )
+    count = ones.shape[1]
+    means = ones.mean(1, dtype=np.float64), others.mean(1, dtype=np.float64)
+    squares, mixed = (products(ones, ones), products(others, others)), products(ones, others)
+    a, b = (np.sqrt(np.maximum(0, square / count - mean * mean)) for square, mean in zip(squares, means))
+    found: np.ndarray = np.where(np.minimum(a, b) < FLAT, 0.0, (mixed / count - means[0] * means[1]) / (a * b + 1e-3))
     return found
