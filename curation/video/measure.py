@@ -67,6 +67,7 @@ class Measurer:
         self._motion = MotionMeter()
         # The first row is the frame before the block, the others are its frames so far.
         self._smalls = np.zeros((_BLOCK + 1, self.shrinker.values), np.uint8)
+        self._room = self.shrinker.room(_BLOCK + 1)
         self._records = np.zeros(_BLOCK + 1, FRAME)
         self._held = 0
         self._has_before = False
@@ -151,7 +152,7 @@ class Measurer:
             return
         first = 0 if self._has_before else 1
         smalls, records = self._smalls[first : last + 1], self._records[first : last + 1]
-        looks = self.shrinker.looks(smalls)
+        looks = self.shrinker.looks(smalls, self._room)
         describe(records[1 - first :], smalls[1 - first :], looks.bgr[1 - first :], self.shrinker)
         if first == 0:
             records["tiny"][0] = self.shrinker.tiny(looks.bgr[:1])[0]

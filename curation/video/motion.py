@@ -56,5 +56,6 @@ class MotionMeter:
 
 def sharpness(luma: np.ndarray) -> float:
     """Variance of the Laplacian of a luma picture (Pech-Pacheco et al. 2000, ICPR)."""
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
-    return float(deviation[0, 0] ** 2)
+    edges = cv2.Laplacian(luma, cv2.CV_16S)
+    mean = cv2.sumElems(edges)[0] / edges.size
+    return float(cv2.norm(edges, cv2.NORM_L2SQR)) / edges.size - mean * mean

@@ -93,11 +93,14 @@ class Shrinker:
                 interpolation=Interpolation.FAST_BILINEAR,
             )
             for plane, small in zip(scaled.planes, planes):
-                np.copyto(small, _view(plane, np.uint8))
+                np.copyto(small, pixels(plane))
             return
         for number, (plane, small) in enumerate(zip(frame.planes, planes)):
             size = small.shape[::-1]
-            view = _view(plane, self._reading.values)
+            view = pixels(plane, self._reading.values)
+            # Hardly more lines are looked at than there are in the end; of an interlaced frame those of one field.
+            step = max(1, len(view) // size[1] & ~1)
+            view = view[step // 2 :: step]
             if self._reading.plain:
                 cv2.resize(view, size, dst=small, interpolation=cv2.INTER_LINEAR)
             else:
@@ -121,14 +124,24 @@ class Shrinker:
         """(frames, pixels), in video range."""
         return smalls[:, : self._pixels]
 
-    def looks(self, smalls: np.ndarray) -> Looks:
-        """Of small frames (frames, values): all in one call, as if they were one tall picture."""
+    def room(self, frames: int) -> Looks:
+        """Memory for the looks of so many frames. To get it anew for each block costs more than the colours do."""
+        return Looks(*(np.empty((frames, self.height, self.width, 3), np.uint8) for _ in Looks._fields))
+
+    def looks(self, smalls: np.ndarray, room: Looks | None = None) -> Looks:
+        """Of small frames (frames, values): all in one call, as if they were one tall picture.
+
+        Args:
+            room: memory to use, for these frames or more.
+        """
+        bgr, hsv = (one[: len(smalls)].reshape(-1, self.width, 3) for one in room or self.room(len(smalls)))
         count, middle = len(smalls), self._pixels + self._pixels // 4
         edges = ((0, self._pixels), (self._pixels, middle), (middle, self.values))
         tall = np.concatenate([smalls[:, first:end].reshape(-1) for first, end in edges])
-        bgr = cv2.cvtColor(tall.reshape(-1, self.width), cv2.COLOR_YUV2BGR_I420)
+        cv2.cvtColor(tall.reshape(-1, self.width), cv2.COLOR_YUV2BGR_I420, dst=bgr)
+        cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV, dst=hsv)
         shape = (count, self.height, self.width, 3)
-        return Looks(bgr.reshape(shape), cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV).reshape(shape))
+        return Looks(bgr.reshape(shape), hsv.reshape(shape))
 
     def tiny(self, bgr: np.ndarray) -> np.ndarray:
         """Pictures (frames, H, W, 3) to (frames, 9, 16, 3): means over equal blocks."""
@@ -137,7 +150,7 @@ class Shrinker:
         return cv2.resize(tall, (TINY[1], count * TINY[0]), interpolation=cv2.INTER_AREA).reshape(count, *TINY, 3)
 
 
-def _view(plane: av.video.plane.VideoPlane, values: type[np.uint8] | type[np.uint16]) -> np.ndarray:
+def pixels(plane: av.video.plane.VideoPlane, values: type[np.uint8] | type[np.uint16] = np.uint8) -> np.ndarray:
     """(H, W) of the decoder's own memory."""
     lines = np.frombuffer(plane, values).reshape(plane.height, -1)  # type: ignore[call-overload]
     found: np.ndarray = lines[:, : plane.width]
