@@ -96,18 +96,16 @@ class Shrinker:
                 np.copyto(small, pixels(plane))
             return
         for number, (plane, small) in enumerate(zip(frame.planes, planes)):
-            size = small.shape[::-1]
-            view = pixels(plane, self._reading.values)
+            height, width = small.shape
             # Hardly more lines are looked at than there are in the end; of an interlaced frame those of one field.
-            step = max(1, len(view) // size[1] & ~1)
-            view = view[step // 2 :: step]
+            step = max(1, plane.height // height & ~1)
+            lines = pixels(plane, self._reading.values)[step // 2 :: step]
             if self._reading.plain:
-                cv2.resize(view, size, dst=small, interpolation=cv2.INTER_LINEAR)
+                cv2.resize(lines, (width, height), dst=small, interpolation=cv2.INTER_LINEAR)
             else:
                 factor, offset = self._reading.colour if number else self._reading.luma
-                cv2.convertScaleAbs(
-                    cv2.resize(view, size, interpolation=cv2.INTER_LINEAR), dst=small, alpha=factor, beta=offset
-                )
+                resized = cv2.resize(lines, (width, height), interpolation=cv2.INTER_LINEAR)
+                cv2.convertScaleAbs(resized, dst=small, alpha=factor, beta=offset)
 
     def planes(self, small: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Luma and both colours of one small frame."""

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from curation.video import measure as measuring
 from curation.video.probe import Header
-from curation.video.scan import measure
+from curation.video.scan import conclude, measure
 from curation.video.series import FRAME, TINY
 from curation.video.settings import Settings
 from curation.video.small import Shrinker, small_size
@@ -108,3 +108,31 @@ def test_records_do_not_depend_on_the_size_of_blocks(
     assert pictures[0] == pictures[1] == pictures[2]
     assert pictures[0][0]
     assert records[0].tobytes() == records[1].tobytes() == records[2].tobytes()
+
+
+def _woven(one: np.ndarray, later: np.ndarray, first: int) -> np.ndarray:
+    """A frame whose lines from `first` on, every other, show one picture, and the rest a later one."""
+    picture = later.copy()
+    picture[first::2] = one[first::2]
+    return picture
+
+
+@pytest.mark.parametrize("size", [(320, 192), (330, 252)])
+def test_an_interlaced_film_is_measured_as_a_progressive_one_whichever_field_comes_first(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    fields = [picture for seed in (1, 2, 3) for picture in shot(seed, 32, pan=2, size=size)]
+    found = []
+    for number, name in enumerate(("tff", "bff", "progressive")):
+        film = [_woven(one, later, number) for one, later in zip(fields[::2], fields[1::2])]
+        coding = {"flags": "+ildct", "x264-params": f"{name}=1"} if number < 2 else {}
+        film = film if coding else fields[::2]
+        path = encode(tmp_path / f"{name}.mp4", film, options={"crf": "18", "preset": "veryfast"} | coding)
+        part = measure(path, Settings(), tmp_path / name)
+        with av.open(str(path)) as container:
+            assert next(container.decode(video=0)).interlaced_frame == bool(coding)
+        found.append((conclude([part], Settings())["cuts"], np.fromfile(part["series"], FRAME)))
+    for cuts, records in found:
+        assert cuts == [16, 32]
+        for name, near in (("content", 2), ("brightness", 0.02), ("contrast", 0.02)):
+            assert np.abs(records[name] - found[-1][1][name]).max() < near, name
