@@ -97,8 +97,8 @@ class Shrinker:
             return
         for number, (plane, small) in enumerate(zip(frame.planes, planes)):
             height, width = small.shape
-            # Hardly more lines are looked at than there are in the end; of an interlaced frame those of one field.
-            step = max(1, plane.height // height & ~1)
+            # Colours are smooth: one line of them is enough where luma takes the mean of two.
+            step = max(1, plane.height // height) if number else 1
             lines = pixels(plane, self._reading.values)[step // 2 :: step]
             if self._reading.plain:
                 cv2.resize(lines, (width, height), dst=small, interpolation=cv2.INTER_LINEAR)
