@@ -160,17 +160,20 @@ def _windows(series: Series, rate: float) -> Iterator[_Window]:
     halves = [half for half in _HALVES if 2 * half <= max(80, _LONGEST_S * rate) and 2 * half < len(series)]
     if not halves:
         return
-    margin = halves[-1]
     for start in range(0, len(series), _STRETCH):
-        first = max(0, start - margin)
-        tiny = series.tiny(first, min(len(series), start + _STRETCH + margin))
-        pictures, pixels = tiny.reshape(len(tiny), -1), values(tiny)
-        for half in halves:
-            step = max(1, half // 4)
-            middles = np.arange(max(start, half), min(start + _STRETCH, len(series) - half), step) - first
-            if len(middles):
-                windows = list(_passing(pictures, pixels, middles, half, first))
-                yield from _best_near(windows, half // 2)
+        yield from _of_stretch(series, start, halves)
+
+
+def _of_stretch(series: Series, start: int, halves: list[int]) -> Iterator[_Window]:
+    """The windows of these half lengths with their middles in the stretch that begins at a record."""
+    first = max(0, start - halves[-1])
+    tiny = series.tiny(first, min(len(series), start + _STRETCH + halves[-1]))
+    pictures, pixels = tiny.reshape(len(tiny), -1), values(tiny)
+    for half in halves:
+        step = max(1, half // 4)
+        middles = np.arange(max(start, half), min(start + _STRETCH, len(series) - half), step) - first
+        if len(middles):
+            yield from _best_near(list(_passing(pictures, pixels, middles, half, first)), half // 2)
 
 
 def _passing(pictures: np.ndarray, pixels: np.ndarray, middles: np.ndarray, half: int, first: int) -> Iterator[_Window]:
