@@ -224,6 +224,10 @@ def test_errors_hold_no_credentials(opened: Callable[..., Opened], monkeypatch: 
         with pytest.raises(UserError, match=r"cannot read http://127.0.0.1:9/") as error:
             opened([url] if "tar" in url else url)
         assert "word" not in str(error.value)
+    for url in ("http://name:word@[::1/a.tar", "http://name:word@:9/a.tar", "ftp://name:word@host/a.tar", "s3://"):
+        with pytest.raises(UserError) as error:
+            opened(url)
+        assert "word" not in str(error.value) and "\n" not in str(error.value)
 
 
 def test_images_and_videos_are_one_dataset(opened: Callable[..., Opened], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from curation.errors import UserError
 from curation.ranges import NoRanges
-from curation.store import is_url, publishable, without_secrets
+from curation.store import filesystem, is_url, publishable, without_secrets
 from training.stream import index as indexes
 from training.stream import manifests, tars
 from training.stream.cache import Cache, named
@@ -73,6 +73,8 @@ def open_dataset(
     Raises:
         UserError: the address cannot be read or is none of a dataset, or the cache cannot be used.
     """
+    for address in [url] if isinstance(url, str) else url:
+        filesystem(address)  # an address that is none is told as such, before anything takes it apart
     opened = Opened(url, name, caption, Cache(cache_dir, cache_bytes))
     fits = opened.remote_bytes <= (cache_bytes if room is None else room)
     opened.read_whole(read == "shards" or (read == "auto" and fits))

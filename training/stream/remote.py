@@ -95,8 +95,8 @@ class Files:
                 often it is asked.
         """
         if is_url(url):
-            asked = self._asked(url, start, end, version)
-            return asyncio.run_coroutine_threadsafe(asked, self._server(url).loop).result()
+            loop = self._server(url).loop
+            return asyncio.run_coroutine_threadsafe(self._asked(url, start, end, version), loop).result()
         return self._local(url, start, end, version)
 
     def ask(self, url: str, start: int, end: int, version: Version | None = None) -> Future[bytes]:
@@ -106,7 +106,8 @@ class Files:
             async with self._few:
                 return await self._asked(url, start, end, version)
 
-        return asyncio.run_coroutine_threadsafe(in_turn(), self._server(url).loop)
+        loop = self._server(url).loop
+        return asyncio.run_coroutine_threadsafe(in_turn(), loop)
 
     def version(self, url: str) -> Version:
         """The size of a file, and what tells it from a later one at its address.
