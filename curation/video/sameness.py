@@ -25,13 +25,17 @@ class Digest:
             self._layout = Layout.of(self._codec, stream.codec_context.extradata or b"")
 
     def add(self, packet: av.Packet) -> None:
-        units = [bytes(packet)]
+        data = bytes(packet)
         if self._layout is not None:
-            found = nal_units(units[0], self._layout.length_bytes)
-            units = [unit for unit in found if not is_set(self._codec, unit)]
-        for piece in (len(units).to_bytes(4, "big"), *units):
-            self._hash.update(len(piece).to_bytes(8, "big"))
-            self._hash.update(piece)
+            units = nal_units(data, self._layout.length_bytes)
+            data = b"".join(
+                piece
+                for unit in units
+                if not is_set(self._codec, unit)
+                for piece in (len(unit).to_bytes(8, "big"), unit)
+            )
+        self._hash.update(len(data).to_bytes(8, "big"))
+        self._hash.update(data)
 
     def value(self) -> bytes:
         return self._hash.digest()
