@@ -103,7 +103,8 @@ def read(out: Place, table: str, columns: Sequence[str] | None = None, *, number
             part.append_column("part", pa.array([unit] * part.num_rows, pa.int32()))
             for unit, part in zip(numbers, parts)
         ]
-    return pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
+    # Parts of an earlier version may lack a column that came later.
+    return pa.concat_tables((part.replace_schema_metadata(None) for part in parts), promote_options="default")
 
 
 def digests(table: pa.Table) -> pa.Array:

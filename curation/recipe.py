@@ -39,6 +39,20 @@ class Columns(Config):
     """A category that comes with the source."""
     licence: str | None = None
     """The licence of the source."""
+    start: str | None = None
+    """Where a clip begins in its film: seconds, or a time such as 0:00:07.240. Rows of one film are one source then."""
+    end: str | None = None
+    """Where it ends."""
+    ranges: str | None = None
+    """A list of such ranges, each a start and an end; then `caption` holds a list of as many captions."""
+
+    @model_validator(mode="after")
+    def _whole_ranges(self) -> Columns:
+        if (self.start is None) != (self.end is None):
+            raise ValueError("start and end go together")
+        if self.start is not None and self.ranges is not None:
+            raise ValueError("give either start and end, or ranges")
+        return self
 
 
 class SourceList(Config):
@@ -50,6 +64,8 @@ class SourceList(Config):
     """What the media are."""
     columns: Columns | None = None
     """For tables: which columns hold what."""
+    media: str | None = None
+    """For tables that name media by id: a folder of the files, each named by the id, with or without its ending."""
     category: str | None = None
     """The category of all of these sources, where a row does not say."""
     licence: str | None = None

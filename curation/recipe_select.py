@@ -139,8 +139,10 @@ CaptionFlag = Literal["refusal", "truncated", "repeats", "language", "common"]
 class Select(Config):
     """Which clips are kept. What no trainer wants is dropped first, also where the rules are one's own."""
 
-    kinds: list[Literal["scene", "dissolve", "fade", "wipe", "image"]] = Field(["scene", "image"], min_length=1)
-    """What clips may be; transitions between scenes are none by default."""
+    kinds: list[Literal["scene", "dissolve", "fade", "wipe", "outside", "image"]] = Field(
+        ["scene", "image"], min_length=1
+    )
+    """What clips may be; by default no transitions between scenes, and nothing outside of ranges that were given."""
     max_black: float | None = Field(0.5, ge=0, le=1)
     """The greatest share of black frames; null for any."""
     max_frozen: float | None = Field(0.9, ge=0, le=1)

@@ -47,6 +47,21 @@ _ORIGIN = [
         "The other columns of the manifest's row, as a JSON object; secrets are withheld.",
         null=True,
     ),
+    column(
+        "ranges",
+        pa.list_(
+            pa.struct(
+                [
+                    pa.field("start_s", pa.float64(), nullable=False),
+                    pa.field("end_s", pa.float64(), nullable=False),
+                    pa.field("caption", pa.string()),
+                ]
+            )
+        ),
+        "Ranges that the manifest's table gives, from the first frame on, with captions; they are the scenes.",
+        "seconds",
+        null=True,
+    ),
 ]
 
 INPUTS = pa.schema(
@@ -94,7 +109,11 @@ CLIPS = pa.schema(
         column("source_id", pa.string(), "The source that it was found in."),
         column("scene", pa.int32(), "Number of the scene in the source, from 0."),
         column("piece", pa.int32(), "Number of the piece, from 0, where a long scene was divided."),
-        column("kind", pa.string(), "scene; dissolve, fade or wipe: a transition between two scenes; or image."),
+        column(
+            "kind",
+            pa.string(),
+            "scene; dissolve, fade or wipe: a transition between two scenes; outside of given ranges; or image.",
+        ),
         column("trimmed", pa.int32(), "Frames of the scene left off before and after this clip."),
         column("start_pts", pa.int64(), "Timestamp of the first frame.", "time_base"),
         column("end_pts", pa.int64(), "Timestamp where the last frame ends (exclusive).", "time_base"),

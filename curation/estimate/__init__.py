@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from curation import validate
 from curation.errors import UserError
 from curation.estimate.cluster import Cluster, here
 from curation.estimate.measure import Measured, measure
@@ -27,11 +26,10 @@ from curation.estimate.totals import Totals, ranged
 from curation.phases import ingest, select
 from curation.plan import Plan
 from curation.prediction import FORMAT
-from curation.recipe import Recipe
+from curation.recipe import Recipe, hash_of
 from curation.recipe_caption import Caption
 from curation.store import Place
 from curation.tables import Row
-from curation.validate import fingerprint
 from curation.work import PHASES
 
 __all__ = ["Asked", "estimate"]
@@ -96,7 +94,7 @@ def estimate(recipe: Recipe, asked: Asked = Asked(), cluster: Cluster | None = N
     return {
         "format": FORMAT,
         "name": recipe.name,
-        "recipe_hash": fingerprint(validate.resolved(recipe)),
+        "recipe_hash": hash_of(recipe),
         "cluster": (cluster or here()).model_dump(),
         "population": {
             "sources": len(listed),

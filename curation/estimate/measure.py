@@ -93,15 +93,17 @@ def measure(
         if not sources:
             return Measured([], skipped, {}, 0.0, 0.0, set())
         out = Place(Path(folder, "out"))
+        rows, addresses = ingest.withheld(rows)
         ingest.commit(out, recipe, rows)
-        return _Bench(recipe, out).measured(sources, rows, skipped, began + _FOR_SPLITTING * (until - began))
+        return _Bench(recipe, out, addresses).measured(sources, rows, skipped, began + _FOR_SPLITTING * (until - began))
 
 
 class _Bench:
     """One temporary output, in which the phases are done unit by unit in this process."""
 
-    def __init__(self, recipe: Recipe, out: Place):
+    def __init__(self, recipe: Recipe, out: Place, addresses: dict[str, str]):
         self._recipe, self._out, self._plan = recipe, out, Plan(recipe, out)
+        self._plan.addresses = addresses
         self._cost: dict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
         self._first: dict[str, tuple[int, float]] = {}
         self._on_gpu: set[str] = set()
@@ -201,7 +203,18 @@ class _Pieces:
                 "excerpt", media, _COPY_TIMEOUT_S, target=str(target), start_s=start, seconds=excerpt_s
             )
         piece = row | {"uri": str(target)}
+        if row.get("ranges"):
+            piece["ranges"] = _shifted(row["ranges"], found["start_s"], found["seconds"])
         return Source(probed, weight, found["seconds"], False), piece
+
+
+def _shifted(ranges: Sequence[Row], start_s: float, seconds: float) -> list[Row]:
+    """The given ranges that lie in a piece of a film, as of the piece."""
+    moved = [
+        each | {"start_s": max(each["start_s"] - start_s, 0.0), "end_s": min(each["end_s"] - start_s, seconds)}
+        for each in ranges
+    ]
+    return [each for each in moved if each["end_s"] > each["start_s"]]
 
 
 def _has_gpu() -> bool:

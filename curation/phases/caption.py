@@ -14,7 +14,7 @@ from curation.addresses import scrubbed
 from curation.answers import Answers, UnitAnswers, key_of
 from curation.errors import UserError
 from curation.models.captioners import Answer, Captioner, Shown, captioners, prompt_hash
-from curation.phases import Needs, Output, Phase, Unit
+from curation.phases import Needs, Output, Phase, Unit, ranges
 from curation.recipe_caption import CaptionerName, Style
 from curation.store import Place
 from curation.tables import Row
@@ -76,10 +76,15 @@ class Caption(Phase):
         assert unit.given is not None
         self.remember(out)
         chosen = set(unit.given["clip_id"].to_pylist())
-        sources = out.table(parts.path("sources", unit.number), ["source_id", "caption"])
-        of_source = dict(zip(sources["source_id"].to_pylist(), sources["caption"].to_pylist()))
+        sources = out.table(parts.path("sources", unit.number), ["source_id", "caption", "ranges"]).to_pylist()
+        of_source = {row["source_id"]: row for row in sources}
         clips = super().rows(out, unit)
-        rows = [row | {"source_caption": of_source[row["source_id"]]} for row in clips if row["clip_id"] in chosen]
+        began = _began(clips, self.recipe.split.trim_frames)
+        rows = [
+            row | {"source_caption": _given(row, of_source[row["source_id"]], began)}
+            for row in clips
+            if row["clip_id"] in chosen
+        ]
         if self.recipe.score.clip is None:
             return rows
         scores = out.table(parts.path("scores", unit.number), ["clip_id", _EMBEDDING])
@@ -178,6 +183,24 @@ class Caption(Phase):
             "flags": wrong,
             "raw": given if text != given else None,
         }
+
+
+def _began(clips: Sequence[Row], trim: int) -> dict[str, float]:
+    """When the first frame of every source is shown. Seconds."""
+    began: dict[str, float] = {}
+    for row in clips:
+        if row["source_id"] not in began:
+            trimmed = trim * row["duration_s"] / row["frames"] if row["trimmed"] else 0.0
+            began[row["source_id"]] = row["start_s"] - trimmed
+    return began
+
+
+def _given(clip: Row, source: Row, began: Mapping[str, float]) -> str | None:
+    """The caption that came with the clip: of its range, where the source has ranges, or else of the source."""
+    if source.get("ranges") is None:
+        caption: str | None = source["caption"]
+        return caption
+    return ranges.caption_of(source["ranges"], (clip["start_s"] + clip["end_s"]) / 2 - began[clip["source_id"]])
 
 
 def _answered(

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from curation import parts, tables
 from curation.addresses import scrubbed
 from curation.errors import UserError
+from curation.phases import ranges
 from curation.phases.columns import Columned
 from curation.recipe import Recipe, SourceList
 from curation.store import SCHEMES, Place, filesystem, is_url, publishable, without_secrets
@@ -49,10 +50,13 @@ def listing(recipe: Recipe) -> tuple[list[Row], int]:
     rows: list[Row] = []
     passed_over: Counter[str] = Counter()
     for number, sources in enumerate(recipe.sources):
+        named: list[Row] = []
         for place in sources.files:
             found, other = _named(place, sources, number)
-            rows.extend(found)
+            named.extend(found)
             passed_over.update(other)
+        by_clip = sources.columns is not None and sources.columns.start is not None
+        rows.extend(ranges.joined(named) if by_clip else named)
     if not rows:
         raise UserError(_nothing(recipe, passed_over))
     return _unique([_open(_storable(row)) | {"version": _version(row["uri"])} for row in rows]), passed_over.total()
@@ -125,8 +129,13 @@ def changes(out: Place, rows: list[Row]) -> tuple[set[str], set[str], set[str]]:
     names = [name for unit in _by_unit(out) for name in unit]
     there = {row["source_id"]: row for row in parts.read(out, "inputs").to_pylist()}
     before, now = {name: there[name] for name in names}, {row["source_id"]: row for row in rows}
-    other = {name for name in now.keys() & before.keys() if now[name] != before[name]}
+    other = {name for name in now.keys() & before.keys() if now[name] != _as_listed(before[name])}
     return now.keys() - before.keys(), before.keys() - now.keys(), other
+
+
+def _as_listed(row: Row) -> Row:
+    """A row as it was listed: without ranges where it has none."""
+    return {name: value for name, value in row.items() if name != "ranges" or value is not None}
 
 
 def _by_unit(out: Place) -> list[list[str]]:
@@ -230,9 +239,15 @@ def _from_table(place: str, suffix: str, sources: SourceList, key: str) -> Itera
     with Place(posixpath.dirname(place) or ".").open(posixpath.basename(place)) as file:
         names, records = _records(file, suffix, place)
         columned = Columned(sources.columns, names, place, f"{key}.columns")
+        media = _Media(sources.media) if sources.media is not None else None
         for number, record in enumerate(records, start=1):
             row = columned.row(record)
-            address, error = _address(row.pop("uri"), place)
+            named = row.pop("uri")
+            if media is None:
+                address, error = _address(named, place)
+            else:
+                address, error = media.address(named)
+                row["source_id"] = row["source_id"] or named
             yield {
                 **row,
                 "source_id": row["source_id"]
@@ -265,6 +280,28 @@ def _records(file: Any, suffix: str, place: str) -> tuple[list[str], Iterable[di
     except (csv.Error, json.JSONDecodeError, UnicodeDecodeError, pa.ArrowInvalid) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{without_secrets(place)}: not a readable {suffix[1:]} table ({reason})") from None
+
+
+class _Media:
+    """A folder of files that tables name by id."""
+
+    def __init__(self, folder: str):
+        fs, path = filesystem(folder)
+        _, found = _files(fs, path, folder)
+        self._folder = folder
+        self._by_name: dict[str, str] = {}
+        for file in sorted(found, reverse=True):  # of several the first one counts
+            address = fs.unstrip_protocol(file) if is_url(folder) else file
+            name = posixpath.basename(file)
+            self._by_name[posixpath.splitext(name)[0]] = self._by_name[name] = address
+
+    def address(self, name: str | None) -> tuple[str | None, str | None]:
+        """The full address of a row's file, or why there is none."""
+        if not name:
+            return None, "no address in this row"
+        if name in self._by_name:
+            return self._by_name[name], None
+        return None, f"no file of that name in {without_secrets(self._folder)}"
 
 
 def _address(value: str | None, table: str) -> tuple[str | None, str | None]:
@@ -345,7 +382,10 @@ def _unique(rows: list[Row]) -> list[Row]:
                 elif uri == owner:
                     same = "listed before, but for what looks like a credential; if it is another file, give them ids"
                 count = sum(1 for key in seen if key.startswith(f"{row['source_id']} #"))
-                row = row | {"source_id": f"{row['source_id']} #{count + 2}", "error": f"repeated: {same}"}
+                row = row | {
+                    "source_id": f"{row['source_id']} #{count + 2}",
+                    "error": row["error"] or f"repeated: {same}",
+                }
         seen[row["source_id"]] = row
         unique.append(row)
     return unique

@@ -27,7 +27,7 @@ _OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_bas
 
 class Split(Phase):
     name = "split"
-    version = 7
+    version = 8
     reads = "inputs"
     writes = ("sources", "clips")
     needs = Needs(cpus=1, memory_mb=1024)
@@ -75,6 +75,7 @@ class Split(Phase):
         if row["error"]:
             return source | {"status": "failed", "error": row["error"]}, []
         split = self.recipe.split
+        settings = {field.name: getattr(split, field.name) for field in fields(Settings) if field.name != "ranges"}
 
         @contextmanager
         def opening() -> Iterator[Path | fetch.Remote]:
@@ -87,7 +88,7 @@ class Split(Phase):
             try:
                 found = self._scanner.scan(
                     opening,
-                    Settings(**{field.name: getattr(split, field.name) for field in fields(Settings)}),
+                    Settings(**settings, ranges=_ranges(row)),
                     Path(folder),
                     timeout_s=split.timeout_s,
                     segment_s=split.segment_s,
@@ -96,6 +97,11 @@ class Split(Phase):
                 return self._failed(source, error), []
             clips = [_clip(source, found, clip) for clip in found["clips"]]
         return source | {name: found[name] for name in _OF_SCAN} | {"clips": len(clips)}, clips
+
+
+def _ranges(row: Row) -> list[list[float]] | None:
+    given = row.get("ranges")
+    return None if given is None else [[each["start_s"], each["end_s"]] for each in given]
 
 
 def _is_image(row: Row) -> bool:

@@ -14,6 +14,8 @@ from curation.video.thumbnails import Thumbnail, spread
 from curation.video.tiny import looks
 
 SCENE = "scene"
+# Frames that no given range covers.
+OUTSIDE = "outside"
 # The one row of a picture that is no video.
 IMAGE = "image"
 # FFmpeg's blackdetect calls pixels under a tenth of the range black; a mean under half of that leaves no picture.
@@ -31,7 +33,7 @@ class Stretch:
     first: int
     end: int
     kind: str
-    """scene, or a transition's kind"""
+    """scene, outside, or a transition's kind"""
     scene: int
     """Number of the scene or transition in the film, from 0."""
     piece: int = 0
@@ -53,6 +55,32 @@ def stretches(frames: int, cuts: Sequence[int], transitions: Sequence[Transition
         Stretch(first, end, kinds.get(first, SCENE), number)
         for number, (first, end) in enumerate(zip(rising, rising[1:]))
     ]
+
+
+def as_given(times: np.ndarray, ranges: Sequence[Sequence[float]]) -> tuple[list[Stretch], int]:
+    """A film divided at the ranges that were given for it, without gap or overlap; and how many of them are empty.
+
+    A range begins with the frame nearest to its start and ends before the one nearest to its end, since tables round
+    times. What two ranges claim belongs to the first.
+
+    Args:
+        times: of every frame, from the first one on, and of the end of the last. Seconds.
+        ranges: starts and ends in the order of time. Seconds.
+    """
+    frames, edges, empty = len(times) - 1, [], 0
+    middles = (times[:-1] + times[1:]) / 2
+    reached = 0
+    for start, end in ranges:
+        first = max(reached, int(np.searchsorted(middles, start, side="left")))
+        last = int(np.searchsorted(middles, end, side="left"))
+        if last <= first:
+            empty += 1
+            continue
+        edges += [(reached, first, OUTSIDE), (first, last, SCENE)]
+        reached = last
+    edges.append((reached, frames, OUTSIDE))
+    there = [edge for edge in edges if edge[1] > edge[0]]
+    return [Stretch(first, end, kind, number) for number, (first, end, kind) in enumerate(there)], empty
 
 
 def pieces(stretch: Stretch, seconds: float, *, trim: int, max_seconds: float, min_frames: int) -> Iterator[Stretch]:

@@ -33,7 +33,7 @@ def excerpt(media: Media, target: str, start_s: float, seconds: float) -> dict[s
         seconds: about how long it shall be.
 
     Returns:
-        `seconds`: how long it is.
+        `seconds`: how long it is; `start_s`: where it begins.
 
     Raises:
         MediaError: the file cannot be used, or Matroska cannot hold what is in it.
@@ -45,6 +45,7 @@ def excerpt(media: Media, target: str, start_s: float, seconds: float) -> dict[s
             for sound in old.streams.audio[:1]:
                 copies[sound.index] = new.add_stream_from_template(sound)
             assert stream.time_base is not None
+            beginning = float((stream.start_time or 0) * stream.time_base)
             old.seek(int((stream.start_time or 0) + start_s / stream.time_base), stream=stream)
             began = ended = None
             for packet in old.demux([each for each in old.streams if each.index in copies]):
@@ -66,4 +67,4 @@ def excerpt(media: Media, target: str, start_s: float, seconds: float) -> dict[s
             raise MediaError(f"no piece of it can be copied ({error})") from None
     if began is None or ended is None or ended <= began:
         raise MediaError("no piece of it can be copied (no key frame)")
-    return {"seconds": ended - began}
+    return {"seconds": ended - began, "start_s": began - beginning}

@@ -17,12 +17,13 @@ from typing import Any
 
 import av.container
 import av.video.stream
+import numpy as np
 
 from curation.video import clips, jpegs
 from curation.video.bridge import BridgingMeasurer
 from curation.video.decode import Decoder, Unseekable
 from curation.video.fast import Skimmer, lighten, plan
-from curation.video.gradual import transitions
+from curation.video.gradual import Transition, transitions
 from curation.video.measure import Measurer
 from curation.video.probe import Header, MediaError, claimed_s, header, opened
 from curation.video.remote import Media
@@ -189,13 +190,22 @@ def conclude(parts: Sequence[dict[str, Any]], settings: Settings) -> dict[str, A
     end_pts = max(int(last["end_pts"]), int(pts[-1]) + 1)
     tick = Fraction(first["time_base"])
     rate = Fraction(first["rate"])
-    cuts = hard_cuts(series, settings.detector, settings.threshold, rate, settings.min_frames)
-    found = transitions(series, float(rate), cuts) if settings.gradual else []
-    cuts = [cut for cut in cuts if cut > 0 and not any(one.first < cut < one.end for one in found)]
+    found: list[Transition] = []
+    warning = None
+    if settings.ranges is not None:
+        times = (np.append(pts, end_pts) - pts[0]) * float(tick)
+        stretches, empty = clips.as_given(times, settings.ranges)
+        cuts = [stretch.first for stretch in stretches[1:]]
+        warning = f"{empty} of {len(settings.ranges)} given ranges hold no frame of the film" if empty else None
+    else:
+        cuts = hard_cuts(series, settings.detector, settings.threshold, rate, settings.min_frames)
+        found = transitions(series, float(rate), cuts) if settings.gradual else []
+        cuts = [cut for cut in cuts if cut > 0 and not any(one.first < cut < one.end for one in found)]
+        stretches = clips.stretches(len(series), cuts, found)
     thumbnails = _joined(parts)
     duration = float((end_pts - int(pts[0])) * tick)
     rows = []
-    for stretch in clips.stretches(len(series), cuts, found):
+    for stretch in stretches:
         stop = int(pts[stretch.end]) if stretch.end < len(pts) else end_pts
         seconds = float((stop - int(pts[stretch.first])) * tick)
         for piece in clips.pieces(
@@ -213,7 +223,7 @@ def conclude(parts: Sequence[dict[str, Any]], settings: Settings) -> dict[str, A
         "frames": len(series),
         "duration_s": duration,
         "fps": len(series) / duration,
-        "warning": _warning(parts, max(duration, float(end_pts * tick))),
+        "warning": "; ".join(filter(None, [_warning(parts, max(duration, float(end_pts * tick))), warning])) or None,
         "mended": any(part["mended"] for part in parts),
         "cuts": cuts,
         "transitions": [{"first": one.first, "end": one.end, "kind": one.kind} for one in found],

@@ -18,3 +18,6 @@ class Settings:
     trim_frames: int = 0
     thumbnails: int = 3
     thumbnail_size: int = 256
+    ranges: list[list[float]] | None = None
+    """Starts and ends of the scenes, where they were given and need not be found: in the order of time, from the first
+    frame on. Seconds."""

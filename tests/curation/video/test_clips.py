@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.video.clips import SCENE, Stretch, pieces, row, stretches
+from curation.video.clips import SCENE, Stretch, as_given, pieces, row, stretches
 from curation.video.gradual import Transition
 from curation.video.scan import scan
 from curation.video.series import FRAME, Series, SeriesWriter
@@ -152,3 +152,26 @@ def test_black_and_frozen_are_shares_of_a_real_film(tmp_path: Path) -> None:
     assert clips[0]["frozen"] == pytest.approx(0.4, abs=0.06)
     assert [clip["black"] for clip in clips] == [0, 0, 1]
     assert clips[1]["frozen"] == 0
+
+
+TIMES = np.arange(101) / 25
+
+
+@pytest.mark.parametrize(
+    ("ranges", "wanted", "empty"),
+    [
+        ([[0.0, 1.0], [1.0, 4.0]], [(0, 25, "scene"), (25, 100, "scene")], 0),
+        ([[0.019, 1.021]], [(0, 26, "scene"), (26, 100, "outside")], 0),  # rounded to the nearest frames
+        ([[0.5, 2.0], [1.0, 3.0]], [(0, 12, "outside"), (12, 50, "scene"), (50, 75, "scene"), (75, 100, "outside")], 0),
+        ([[3.9, 9.0], [10.0, 12.0]], [(0, 97, "outside"), (97, 100, "scene")], 1),
+        ([[1.0, 1.01]], [(0, 100, "outside")], 1),
+        ([], [(0, 100, "outside")], 0),
+    ],
+)
+def test_given_ranges_divide_a_film_at_the_nearest_frames(
+    ranges: list[list[float]], wanted: list[tuple[int, int, str]], empty: int
+) -> None:
+    found, none = as_given(TIMES, ranges)
+    assert [(one.first, one.end, one.kind) for one in found] == wanted
+    assert none == empty
+    assert [one.scene for one in found] == list(range(len(found)))
