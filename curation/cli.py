@@ -118,7 +118,7 @@ def _phase_command(name: str, text: str) -> None:
 
 
 for _name, _text in _PHASES.items():
-    if _name != "select":
+    if _name not in ("select", "report"):
         _phase_command(_name, _text)
 
 
@@ -216,6 +216,31 @@ def inspect(
         print(json.dumps(told, indent=1, ensure_ascii=False))
     else:
         show(told, Console(emoji=False))
+
+
+@app.command(name="report")
+def report(
+    what: Annotated[
+        str, typer.Argument(metavar="OUT", help="An output; also on s3, gs or behind http. Or a manifest, with --out.")
+    ],
+    out: Out = None,
+    to: Annotated[
+        Optional[str], typer.Option(metavar="FILE.html", help="Write the page there  [default: OUT/report/index.html]")
+    ] = None,
+    set_: Set = None,
+    address: Address = None,
+    update: Update = False,
+) -> None:
+    """Write the report page of an output: what went in, what was kept, why the rest was not, and pictures of both."""
+    from curation import reporting
+
+    if out is None and reporting.is_output(what):
+        page, size = reporting.report(what, to, set_ or [])
+        print(f"{page}: {size / 1e6:.1f} MB")
+        return
+    if to is not None:
+        raise UserError(f"--to needs an output: {what} has no recipe.yaml")
+    _guarded_run(what, out, set_, address, update, False, None, ("report",))
 
 
 @app.command()

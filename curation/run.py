@@ -24,7 +24,6 @@ from curation.prediction import PREDICTION
 from curation.progress import PhaseProgress
 from curation.recipe import Recipe, deciding, hash_of, published
 from curation.store import Place, parquet
-from curation.validate import fingerprint
 from curation.watch import Watch
 from curation.work import PHASES, perform
 
@@ -228,10 +227,7 @@ class Run:
         if not self.out.exists("ledger.json"):
             raise UserError(f"{self.out.url('ledger.json')} is not there yet; run `reelmill shard` first")
         self._complete("shard", self._plan.shard_units)
-        made_of = fingerprint(
-            *(report.VERSION, self.out.text("ledger.json"), self.out.text("manifest.json")),
-            *(self.recipe_hash, published(self.recipe)["report"]),
-        )
+        made_of = report.made_of(self.out, self.recipe)
         if report.fingerprint_of(self.out) == made_of:
             return
         started = time.monotonic()

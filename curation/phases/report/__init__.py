@@ -12,9 +12,11 @@ was made of.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from curation.recipe import Recipe
+from curation.recipe import Recipe, hash_of, published
 from curation.store import Place
+from curation.validate import fingerprint
 
 PAGE = "report/index.html"
 VERSION = 2
@@ -35,27 +37,42 @@ def fingerprint_of(out: Place) -> str | None:
     return found[1] if found else None
 
 
-def write(out: Place, recipe: Recipe, made_of: str, to: Place | None = None) -> None:
-    """Write the pictures, and then the page.
+def made_of(out: Place, recipe: Recipe) -> str:
+    """What a page of this output would be made of, as a fingerprint. The log does not count."""
+    decides = out.text("ledger.json"), out.text("manifest.json"), hash_of(recipe), published(recipe)["report"]
+    return fingerprint(VERSION, *decides)
 
-    Args:
-        to: another place than the output itself.
+
+def write(out: Place, recipe: Recipe, made_of: str) -> None:
+    """Write the pictures, and then the page.
 
     Raises:
         UserError: a table is missing, or the place cannot be written.
     """
+    for name, content in files(out, recipe, made_of):
+        out.commit(name, content)
+
+
+def files(out: Place, recipe: Recipe, made_of: str) -> Iterator[tuple[str, bytes]]:
+    """The pictures and then the page, by their names in an output.
+
+    Raises:
+        UserError: a table is missing.
+    """
+    from curation import prediction
     from curation.phases.report.drawn import figures
     from curation.phases.report.numbers import facts, journal
     from curation.phases.report.page import page, sheets
 
-    to = to or out
     with facts.gather(out, recipe) as found:
         charts = found.distributions
         shown = sheets.shown(out, found)
         for name, png in figures.figures(found, charts, shown):
-            to.commit(f"report/{name}.png", png)
-        html = page.render(found, charts, shown, journal.journal(out), made_of, recipe.report.max_mb * 1e6)
-        to.commit(PAGE, html.encode())
+            yield f"report/{name}.png", png
+        run = journal.journal(out)
+        predicted = prediction.compared(out) if run else []
+        html = page.render(found, charts, shown, run, predicted, made_of, recipe.report.max_mb * 1e6)
+    yield PAGE, html.encode()
 
 
 def of_tables(page: bytes) -> bytes:

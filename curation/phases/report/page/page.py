@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +25,7 @@ from curation.phases.report.numbers.published import SOURCE, Comparison
 from curation.phases.report.page.pictures import Strip, webp
 from curation.phases.report.page.run import Timeline, timeline
 from curation.phases.report.page.sheets import Shown, shorter, strips_in_turn, with_pictures
+from curation.prediction import Line
 from curation.recipe import deciding, hash_of
 from curation.store import without_secrets
 
@@ -56,10 +58,21 @@ class Together:
 
 
 def render(
-    facts: Facts, charts: list[Distribution], shown: Shown, run: Journal | None, made_of: str, max_bytes: float
+    facts: Facts,
+    charts: list[Distribution],
+    shown: Shown,
+    run: Journal | None,
+    predicted: list[Line],
+    made_of: str,
+    max_bytes: float,
 ) -> str:
-    """The whole page, no larger than `max_bytes`; up to `RUN_MARK` the same for the same tables and recipe."""
+    """The whole page, no larger than `max_bytes`; up to `RUN_MARK` the same for the same tables and recipe.
+
+    Args:
+        predicted: what was predicted beside what came; empty without a prediction.
+    """
     values = _values(facts, charts, run, made_of)
+    values["predicted"] = [(one.what, *(_amount(n, one.unit) for n in _told(one)), one.ratio) for one in predicted]
     values["linked"] = {sheet.number for sheet in shown.sheets}
     page = _template().render(**values, shown=with_pictures(shown, set()), frames=[])
     while len(page.encode()) > max_bytes / 2 and shown.longest > 1:
@@ -68,11 +81,14 @@ def render(
     frames = _frames(shown)
     left = max_bytes - len(page.encode()) - sum(len(frame) * _BASE64 + _AROUND for frame in frames)
     allowed: set[int] = set()
-    for strip in strips_in_turn(shown):
-        left -= len(strip.webp) * _BASE64 + 4 * _AROUND
-        if left < 0:
-            break
-        allowed.add(id(strip))
+    turns = strips_in_turn(shown)
+    times = Counter(id(strip) for strip in turns)  # a clip may stand in several places
+    for strip in turns:
+        if id(strip) not in allowed:
+            left -= times[id(strip)] * (len(strip.webp) * _BASE64 + 4 * _AROUND)
+            if left < 0:
+                break
+            allowed.add(id(strip))
     return _template().render(**values, shown=with_pictures(shown, allowed), frames=frames)
 
 
@@ -127,6 +143,17 @@ def _values(facts: Facts, charts: list[Distribution], run: Journal | None, made_
         "timeline": timeline(run) if run else Timeline([], []),
         "footage_s": seconds,
     }
+
+
+def _told(one: Line) -> tuple[float, float, float, float]:
+    return one.low, one.mid, one.high, one.actual
+
+
+def _amount(value: float, unit: str) -> str:
+    """A predicted amount in its unit."""
+    if unit in ("hours", "seconds"):
+        return span(value * (3600 if unit == "hours" else 1))
+    return size(value) if unit == "bytes" else count(round(value))
 
 
 @cache
