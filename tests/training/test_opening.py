@@ -140,6 +140,24 @@ def test_a_dataset_that_was_opened_before_asks_for_its_manifest_alone(
         for name in [*again._cache.folder.glob("*.arrow"), *again._cache.folder.glob("*.columns")]:
             name.unlink()
         assert opened(server.url).entry(9).key == "clip009"
+        for file in [*again._cache.folder.glob("*.arrow"), *again._cache.folder.glob("*.columns")]:
+            file.write_bytes(file.read_bytes()[:100])
+            assert opened(server.url).entry(9).key == "clip009"
+
+
+def test_a_dataset_that_has_grown_asks_for_what_is_new(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    grown = write_dataset(tmp_path / "grown", squares(12), per_shard=3)
+    told = json.loads(grown.read_text())
+    change(grown, shards=told["shards"][1:3], dataset_hash="before", samples=6)
+    with FileServer(folder=grown.parent) as server:
+        opened(server.url)
+        change(grown, **told)
+        server.asked.clear()
+        data = opened(server.url)
+        indexes = [path.split()[0] for path in server.asked if "parquet" in path]
+        assert sorted(indexes) == ["/shards/00000.parquet", "/shards/00003.parquet"]
+        same(opened(grown), data)
+        assert list(data.column("shard")) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
 
 
 def test_a_dataset_goes_to_another_process_by_pickle(dataset: Path, opened: Callable[..., Opened]) -> None:

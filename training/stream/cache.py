@@ -30,7 +30,7 @@ from curation.store import explain
 # The names of what is made here. Nothing else in the folder is counted, let alone dropped.
 _WHOLE = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 _PART = re.compile(r"\.[0-9a-f]{64}\.[a-z]+\.[0-9a-f]{32}\.part")
-_POLL_S = 0.05
+_POLL_S, _PATIENCE_S = 0.05, 600.0
 # Bytes for which room is made at a time where a file's length is not known.
 _STEP = 16 << 20
 
@@ -109,13 +109,14 @@ class Cache:
             (self.folder / name).unlink(missing_ok=True)
 
     def _part(self, name: str, size: int, wait: bool) -> Part | None:
+        until = time.monotonic() + _PATIENCE_S
         while True:
             with self._telling(), self._locked(".lock"):
                 if self._make_room(size):
                     return Part(self, name, size)
             if not wait:
                 return None
-            if size > self.max_bytes:
+            if size > self.max_bytes or time.monotonic() > until:
                 raise self._too_small(size)
             time.sleep(_POLL_S)
 

@@ -66,8 +66,13 @@ class Index:
         rows = cache.open(name)
         if rows is None:
             return None
-        columns = _columns_of(cache, name, rows)
-        return cls(cache, name, rows, columns)
+        try:
+            return cls(cache, name, rows, _columns_of(cache, name, rows))
+        except (pa.ArrowInvalid, OSError, ValueError, KeyError):  # damaged on the disk: it is made again
+            rows.close()
+            cache.drop(name)
+            cache.drop(_beside(name))
+            return None
 
     @classmethod
     def get(cls, cache: Cache, name: str, rows: Callable[[], Iterable[pa.Table]], facts: dict[str, Any]) -> Index:
@@ -118,6 +123,10 @@ class Index:
         """The position of a row's shard in the dataset."""
         return int(self._table["shard"][number].as_py())
 
+    def rows(self, start: int, count: int) -> pa.Table:
+        """Some of the rows."""
+        return self._table.slice(start, count)
+
     def close(self) -> None:
         """Let the cache drop the files when it needs room. What was mapped stays readable."""
         for file in self._files:
@@ -131,13 +140,18 @@ def rows(
     cache: Cache, name: str, make: Callable[[], tuple[pa.Table, dict[str, Any]]]
 ) -> tuple[pa.Table, dict[str, Any]]:
     """The rows of one tar in memory and facts about them, as they are in the cache or as they were made now."""
-    while (file := cache.open(name)) is None:
+    while True:
         with cache.making(name, 0) as part:
             if part is not None:
                 table, facts = make()
                 _write(part, [table], facts)
-    with file, pa.ipc.open_file(pa.PythonFile(file)) as reader:
-        return reader.read_all(), json.loads(reader.schema.metadata[b"facts"])
+        if (file := cache.open(name)) is None:
+            continue
+        try:
+            with file, pa.ipc.open_file(pa.PythonFile(file)) as reader:
+                return reader.read_all(), json.loads(reader.schema.metadata[b"facts"])
+        except (pa.ArrowInvalid, OSError, ValueError):  # damaged on the disk: it is made again
+            cache.drop(name)
 
 
 def _write(part: Part, tables: Iterable[pa.Table], facts: dict[str, Any]) -> None:
@@ -158,9 +172,13 @@ def _write(part: Part, tables: Iterable[pa.Table], facts: dict[str, Any]) -> Non
             flush()
 
 
+def _beside(name: str) -> str:
+    return name.rpartition(".")[0] + ".columns"
+
+
 def _columns_of(cache: Cache, name: str, rows: IO[bytes]) -> IO[bytes]:
     """The columns of plans, taken out of the rows where they are not there."""
-    beside = name.rpartition(".")[0] + ".columns"
+    beside = _beside(name)
     while (found := cache.open(beside)) is None:
         with cache.making(beside, 0) as part:
             if part is not None:

@@ -9,6 +9,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from curation.errors import UserError
 from curation.store import without_secrets
 from curation.tables import MANIFEST_FORMAT, SAMPLES
 from training.stream.dataset import KINDS
-from training.stream.index import ROWS, regular
+from training.stream.index import ROWS, Index, regular
 
 _READ = [
     "key", "offset", "bytes", "sha256", "frames", "duration_s", "fps", "width", "height",
@@ -140,6 +141,34 @@ def rows(shard: Shard, number: int, read: Callable[[], bytes], url: str) -> pa.T
         },
         schema=ROWS,
     )
+
+
+class Earlier:
+    """The rows of an earlier generation of a dataset, as far as its shards are also in this one."""
+
+    def __init__(self, index: Index):
+        self._index = index
+        self._start: dict[tuple[str, str], tuple[int, int]] = {}
+        start = 0
+        for sha256, kind, count in index.facts["shards"]:
+            self._start[sha256, kind] = start, count
+            start += count
+
+    def rows(self, shard: Shard, number: int) -> pa.Table | None:
+        """As `rows`; None where the shard is a new one."""
+        start, count = self._start.get((shard.index_sha256, shard.kind), (0, -1))
+        if count != shard.samples:
+            return None
+        found = self._index.rows(start, count)
+        if count and pc.max(pc.add(found["offset"], found["bytes"])).as_py() > shard.bytes:
+            return None  # it is to be told as a fault of this manifest
+        numbers = pa.array(np.full(count, number, np.int32))
+        return found.set_column(ROWS.get_field_index("shard"), ROWS.field("shard"), numbers)
+
+
+def facts(manifest: Manifest) -> dict[str, Any]:
+    """What is kept beside the rows, for the next generation."""
+    return {"shards": [[shard.index_sha256, shard.kind, shard.samples] for shard in manifest.shards]}
 
 
 _Words = Callable[[dict[str, object]], str]

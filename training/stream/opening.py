@@ -155,17 +155,35 @@ class Opened:
         self._tars = [Tar(posixpath.join(folder, shard.tar), shard.bytes, shard.sha256) for shard in manifest.shards]
         self._shown = [without_secrets(tar.url) for tar in self._tars]
 
+        name = named(".arrow", _INDEX, publishable(folder), hashlib.sha256(content).hexdigest())
+        newest = named(".newest", _INDEX, publishable(folder))
+        earlier = self._earlier(newest)
+
         def rows(item: tuple[int, manifests.Shard]) -> pa.Table:
             number, shard = item
             address = posixpath.join(folder, shard.index)
+            known = earlier.rows(shard, number) if earlier else None
+            if known is not None:
+                return known
             return manifests.rows(shard, number, lambda: self._files.whole(address, _MOST_INDEX), address)
 
-        self._index = Index.get(
-            self._cache,
-            named(".arrow", _INDEX, publishable(folder), hashlib.sha256(content).hexdigest()),
-            lambda: _in_order(rows, enumerate(manifest.shards)),
-            {},
-        )
+        def all_rows() -> Iterator[pa.Table]:
+            yield from _in_order(rows, enumerate(manifest.shards))
+            self._cache.drop(newest)
+            with self._cache.making(newest, len(name)) as part:
+                if part is not None:
+                    part.write(name.encode())
+
+        self._index = Index.get(self._cache, name, all_rows, manifests.facts(manifest))
+
+    def _earlier(self, newest: str) -> manifests.Earlier | None:
+        """The generation that was indexed last, of which most shards may be in this one too."""
+        file = self._cache.open(newest)
+        if file is None:
+            return None
+        with file:
+            index = Index.open(self._cache, file.read().decode())
+        return manifests.Earlier(index) if index else None
 
     def _open_tars(self, patterns: Sequence[str], name: str) -> None:
         urls = list(itertools.chain.from_iterable(map(expanded, patterns)))
