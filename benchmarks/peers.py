@@ -1,7 +1,6 @@
-"""Other pipelines on the same films, told to encode as Reelmill does: PySceneDetect's command and video2dataset.
+"""Other pipelines on the same films: PySceneDetect's command and video2dataset, which find the wheel's FFmpeg on PATH.
 
-Both find FFmpeg on PATH, which is the wheel's here. PySceneDetect takes x264's settings as options. video2dataset 1.3
-passes none, so that it gets an `ffmpeg` which adds them wherever it encodes.
+video2dataset 1.3 has no setting for x264, so that everyone encodes as it does: by x264's own defaults.
 """
 
 from __future__ import annotations
@@ -9,12 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,63 +22,30 @@ from benchmarks import tree
 # What its fresh installation needs to be importable.
 _VIDEO2DATASET = ("video2dataset==1.3.0", "pyarrow<19", "pandas<2.3", "setuptools<80")
 _TWO_PROCESSES = {"processes_count": 2, "thread_count": 1, "subjob_size": 1000, "distributor": "multiprocessing"}
-# All arguments, with what is to be added before the last one, which names the output; copies stay as they are.
-_ADDING = """#!/bin/sh
-case " $* " in *" -c copy "*) exec {ffmpeg} "$@";; esac
-count=$#
-for one in "$@"; do
-    [ "$count" = 1 ] && break
-    set -- "$@" "$one"; shift; count=$((count - 1))
-done
-last=$1; shift
-exec {ffmpeg} "$@" {added} "$last"
-"""
+# FFmpeg's for x264.
+PRESET, CRF, GOP = "medium", 23, 250
 
 
-@dataclass(frozen=True)
-class Product:
-    """What is to come out: clips at full size or smaller, encoded by x264, or copied where `crf` is None."""
-
-    crf: int | None
-    preset: str = "veryfast"
-    gop: int = 250
-    lines: int | None = None
-
-    @property
-    def options(self) -> list[str]:
-        """Those of FFmpeg."""
-        return ["-c:v", "libx264", "-preset", self.preset, "-crf", str(self.crf), "-g", str(self.gop)]
-
-
-def pyscenedetect(films: Sequence[Path], folder: Path, product: Product) -> dict[str, Any]:
+def pyscenedetect(films: Sequence[Path], folder: Path, *, copying: bool) -> dict[str, Any]:
     """`scenedetect detect-content split-video` on every film, one after the other."""
-    if product.crf is None:
-        options = ["--copy"]
-    else:
-        scale = ["-vf", f"scale=-2:{product.lines}"] if product.lines else []
-        options = ["--args", shlex.join(["-map", "0:v:0", *scale, *product.options])]
-    environment = _with_ffmpeg(folder / "tools", added=[])
+    options = ["--copy"] if copying else ["--preset", PRESET, "--rate-factor", str(CRF)]
     out = folder / "clips"
     costs = []
     for film in films:
         command = [sys.executable, "-m", "scenedetect", "-q", "-i", str(film), "-o", str(out), "detect-content"]
-        costs.append(tree.run([*command, "split-video", *options], environment=environment))
+        costs.append(tree.run([*command, "split-video", *options], environment=_with_ffmpeg(folder)))
     return _told(costs, len(list(out.iterdir())))
 
 
-def video2dataset(python: Path, films: Sequence[Path], folder: Path, product: Product) -> dict[str, Any]:
+def video2dataset(python: Path, films: Sequence[Path], folder: Path, *, copying: bool) -> dict[str, Any]:
     """video2dataset's cut detection and clipping to tars, a film a shard, with two processes.
-
-    At full size alone: in 1.3 its resizing fails while films are clipped (it has no attribute `encode_formats`).
 
     Args:
         python: the interpreter of its own environment; see `python_of_video2dataset`.
     """
-    assert product.lines is None
-    clipping = {"precision": "low" if product.crf is None else "exact"}
     subsampling: dict[str, Any] = {
         "CutDetectionSubsampler": {"cuts_are_clips": True, "args": {"cut_detection_mode": "all"}},
-        "ClippingSubsampler": {"args": clipping},
+        "ClippingSubsampler": {"args": {"precision": "low" if copying else "exact"}},
     }
     config = {
         "subsampling": subsampling,
@@ -89,7 +53,7 @@ def video2dataset(python: Path, films: Sequence[Path], folder: Path, product: Pr
         "storage": {"number_sample_per_shard": 1, "oom_shard_count": 5, "captions_are_subtitles": False},
         "distribution": _TWO_PROCESSES,
     }
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(json.dumps(config))
     with open(folder / "films.csv", "w", newline="") as table:
         csv.writer(table).writerows([["url"], *([str(film)] for film in films)])
@@ -103,8 +67,7 @@ def video2dataset(python: Path, films: Sequence[Path], folder: Path, product: Pr
         "tmp_dir": folder,
     }
     command = [str(python), "-m", "video2dataset.main", *(f"--{name}={value}" for name, value in given.items())]
-    added = [] if product.crf is None else product.options
-    cost = tree.run(command, environment=_with_ffmpeg(folder / "tools", added))
+    cost = tree.run(command, environment=_with_ffmpeg(folder))
     clips = 0
     for path in (folder / "out").glob("*.tar"):
         with tarfile.open(path) as tar:
@@ -121,16 +84,13 @@ def python_of_video2dataset(folder: Path) -> Path:
     return python
 
 
-def _with_ffmpeg(folder: Path, added: Sequence[str]) -> dict[str, str]:
-    """An environment with the wheel's FFmpeg on PATH, which adds options before its last argument."""
-    folder.mkdir(parents=True, exist_ok=True)
-    program, ffmpeg = folder / "ffmpeg", imageio_ffmpeg.get_ffmpeg_exe()
-    if not program.exists() and not added:
-        program.symlink_to(ffmpeg)
-    elif not program.exists():
-        program.write_text(_ADDING.format(ffmpeg=shlex.quote(ffmpeg), added=shlex.join(added)))
-        program.chmod(0o755)
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+def _with_ffmpeg(folder: Path) -> dict[str, str]:
+    """An environment with the wheel's FFmpeg on PATH."""
+    tools = folder / "tools"
+    if not tools.exists():
+        tools.mkdir(parents=True)
+        (tools / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    return {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
 
 
 def _told(costs: Sequence[tree.Tree], clips: int) -> dict[str, Any]:

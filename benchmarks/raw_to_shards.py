@@ -29,40 +29,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cost, peers, tree
-from benchmarks.peers import Product
 from curation.phases.ingest import MEDIA
 
 PHASES = ("split", "score", "caption", "cut", "shard")
-FULL, SMALL, COPY = Product(crf=22), Product(crf=22, lines=240), Product(crf=None)
-
-
-def _encoding(product: Product) -> list[str]:
-    size = "null" if product.lines is None else product.lines
-    settings = {"short_side": size, "crf": product.crf, "preset": product.preset, "gop": product.gop}
-    return [part for name, value in settings.items() for part in ("--set", f"shard.{name}={value}")]
-
-
-# All scenes are kept, so that the peer's work is ours. Where copy and smart cannot be taken, clips fail in the variants
-# `… alone`, so that the figure is that of the way itself; the others encode those clips at full size.
-_KEEP_ALL = ["--set", "select={rules: [], max_black: null, max_frozen: null}"]
+_ENCODING = ["--set", "shard.short_side=null", "--set", f"shard.preset={peers.PRESET}"]
+_ENCODING += ["--set", f"shard.crf={peers.CRF}", "--set", f"shard.gop={peers.GOP}"]
+# All scenes are kept, so that the peers' work is ours; or the sharper half of each film's, which the peers cannot know
+# before they have encoded all. Where copy and smart cannot be taken, clips fail in the variants `… alone`, so that the
+# figure is that of the way itself; the others encode those clips at full size.
+_ALL = ["--set", "select={rules: [], max_black: null, max_frozen: null}"]
+_HALF = ["--set", "select={rules: [{field: sharpness, min: p50, by: source_id}], max_black: null, max_frozen: null}"]
 _ALONE = ["--set", "shard.otherwise=fail"]
-_COPY, _SMART = ["--set", "shard.cut=copy", *_encoding(FULL)], ["--set", "shard.cut=smart", *_encoding(FULL)]
 WAYS = {
-    "copy alone": [*_COPY, *_ALONE],
-    "copy": _COPY,
-    "smart alone": [*_SMART, *_ALONE],
-    "smart": _SMART,
-    "encode": _encoding(FULL),
-    "encode, 240 lines": _encoding(SMALL),
-    "encode, defaults": [],
+    "copy alone": [*_ALL, *_ENCODING, "--set", "shard.cut=copy", *_ALONE],
+    "copy": [*_ALL, *_ENCODING, "--set", "shard.cut=copy"],
+    "smart alone": [*_ALL, *_ENCODING, "--set", "shard.cut=smart", *_ALONE],
+    "smart": [*_ALL, *_ENCODING, "--set", "shard.cut=smart"],
+    "encode": [*_ALL, *_ENCODING],
+    "encode, half kept": [*_HALF, *_ENCODING],
+    "encode, defaults": _ALL,
 }
-_USUAL = ["copy alone", "smart alone", "encode", "encode, 240 lines"]
-# Which of our ways does the work of a peer.
-SAME_WORK = {
-    "PySceneDetect, encoding": ("encode", "copy alone"),
-    "PySceneDetect, 240 lines": ("encode, 240 lines",),
+_USUAL = ["copy alone", "smart alone", "encode", "encode, half kept"]
+# Which of our ways to set beside a peer.
+BESIDE = {
+    "PySceneDetect, encoding": ("encode", "encode, half kept", "copy alone"),
     "PySceneDetect, copying": ("copy alone",),
-    "video2dataset, encoding": ("encode", "copy alone"),
+    "video2dataset, encoding": ("encode", "encode, half kept", "copy alone"),
     "video2dataset, copying": ("copy alone",),
 }
 
@@ -101,12 +93,11 @@ def _run(films: Sequence[Path], folder: Path, ways: Sequence[str], python: Path 
     sides: dict[str, Callable[[Path], dict[str, Any]]] = {
         way: lambda out, way=way: _curate([str(footage)], out, WAYS[way]) for way in ways
     }
-    for name, product in {"encoding": FULL, "240 lines": SMALL, "copying": COPY}.items():
-        sides[f"PySceneDetect, {name}"] = lambda out, product=product: peers.pyscenedetect(films, out, product)
-    if python is not None:
-        for name, product in {"encoding": FULL, "copying": COPY}.items():
-            sides[f"video2dataset, {name}"] = lambda out, product=product: peers.video2dataset(
-                python, films, out, product
+    for name, copying in {"encoding": False, "copying": True}.items():
+        sides[f"PySceneDetect, {name}"] = lambda out, copying=copying: peers.pyscenedetect(films, out, copying=copying)
+        if python is not None:
+            sides[f"video2dataset, {name}"] = lambda out, copying=copying: peers.video2dataset(
+                python, films, out, copying=copying
             )
     decode = cost.bare_decode(films)
     run: dict[str, Any] = {"bare decode": {"cpu_s": round(decode.cpu_s, 2), "wall_s": round(decode.wall_s, 2)}}
@@ -138,7 +129,7 @@ def _curate(given: Sequence[str], out: Path, way: Sequence[str]) -> dict[str, An
 
 
 def _command(given: Sequence[str], out: Path, way: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "curation.cli", "curate", *given, "--out", str(out), *_KEEP_ALL, *way]
+    return [sys.executable, "-m", "curation.cli", "curate", *given, "--out", str(out), *way]
 
 
 def _worked(out: Path) -> dict[str, Any]:
@@ -235,7 +226,7 @@ def _summary(runs: list[dict[str, Any]], films: Sequence[Path]) -> dict[str, Any
         else:
             figures[name]["times_our_cpu_s"] = {
                 f"{way}, {what}": _median(run[name]["cpu_s"] / run[way][key] for run in runs)
-                for way in SAME_WORK[name]
+                for way in BESIDE[name]
                 if way in runs[0]
                 for what, key in (("work", "work_cpu_s"), ("whole", "cpu_s"))
             }

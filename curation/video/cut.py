@@ -22,7 +22,8 @@ from curation.video.encoders import device, options, uploads
 from curation.video.probe import DEMUXERS, OVER_LIMIT, Header, MediaError
 from curation.video.thinning import expression
 
-# FFmpeg seeks to a key frame at or before the wanted time less this margin; what comes too early is trimmed.
+# Where no key frame is known, FFmpeg seeks to one at or before the wanted time less this margin; what comes too early
+# is trimmed.
 _SEEK_MARGIN_S = 1.0
 # Filters that turn by counter-clockwise degrees.
 _TURNS: dict[int, list[tuple[str, ...]]] = {
@@ -57,6 +58,7 @@ def encode(
     encoding: Encoding,
     timeout_s: float,
     memory_mb: int | None = None,
+    key_pts: int | None = None,
 ) -> None:
     """Write the frames of `source` with start_pts <= pts < end_pts to an mp4 file, without sound.
 
@@ -67,6 +69,7 @@ def encode(
         time_base: unit of the timestamps, in seconds.
         size: displayed (width, height) of the source.
         memory_mb: bound on FFmpeg's address space in MiB, where the system has such bounds.
+        key_pts: the time of a key frame at which decoding can start, at or before the first frame.
 
     Raises:
         MediaError: FFmpeg failed or took longer than `timeout_s`.
@@ -78,7 +81,10 @@ def encode(
         "threads": 1,
         "copyts": None,
     }
-    start = float(start_pts * time_base) - _SEEK_MARGIN_S
+    if key_pts is None:
+        start = float(start_pts * time_base) - _SEEK_MARGIN_S
+    else:  # half a tick later, so that rounding does not lose it
+        start = float((key_pts + Fraction(1, 2)) * time_base)
     if start > 0:
         given |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{start:.6f}"}
     video = ffmpeg.input(f"file:{source}", **given)["V:0"]

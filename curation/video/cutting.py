@@ -25,6 +25,9 @@ from curation.video.recut import recut
 from curation.video.smart import CODECS, Joined, smart
 from curation.video.sound import Sound
 
+# What decoding a film and handing its frames to FFmpeg takes, over decoding alone.
+_HANDING_ON = 1.1
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -224,6 +227,7 @@ def _by_seeking(source: _Source, clips: Sequence[Clip], wanted: Wanted) -> None:
                 encoding=wanted.encoding,
                 timeout_s=wanted.timeout_s,
                 memory_mb=wanted.memory_mb,
+                key_pts=None if times is None else times.opening_before(clip.start_pts),
             )
             _accept_encoded(source, clip, wanted, kept)
         except MediaError:
@@ -231,12 +235,13 @@ def _by_seeking(source: _Source, clips: Sequence[Clip], wanted: Wanted) -> None:
 
 
 def _seeking_pays(times: Listing, clips: Sequence[Clip]) -> bool:
-    """Whether decoding each clip from the key frame before it is less work than decoding all up to the last one."""
+    """Whether decoding each clip from the key frame before it is less work than decoding all up to the last one, and
+    handing the frames on."""
     by_clip = 0
     for clip in clips:
         key = times.opening_before(clip.start_pts)
         by_clip += int(((times.pts >= (clip.start_pts if key is None else key)) & (times.pts < clip.end_pts)).sum())
-    return by_clip <= int((times.pts < clips[-1].end_pts).sum())
+    return by_clip <= _HANDING_ON * int((times.pts < clips[-1].end_pts).sum())
 
 
 def _kept(pts: list[int], source: _Source, wanted: Wanted) -> list[int]:
