@@ -35,6 +35,8 @@ class Source(Config):
 
     caption: Union[str, None] = None
     """Where the captions of tars by others are; as `data.caption`."""
+    texts: Union[Address, None] = None
+    """Tars with the captions of tars that hold media alone; as `data.texts`."""
 
     @model_validator(mode="after")
     def _rises(self) -> Source:
@@ -110,6 +112,10 @@ class Data(Config):
     A path, http(s)://, s3:// or gs://."""
     caption: Union[str, None] = None
     """Where the captions of tars by others are, such as txt or json:caption; the usual places unless given."""
+    texts: Union[Address, None] = None
+    """Tars with the captions and metadata of tars that hold media alone, under the same keys, one for each of `url`.
+
+    So cosmos-curate writes them: url …/video/part_{000000..000009}/000000.tar, texts …/metas/part_{000000..000009}/…"""
     datasets: tuple[Source, ...] = ()
     """Several datasets in place of `url`, each with a weight.
 
@@ -192,7 +198,7 @@ class Data(Config):
     @property
     def sources(self) -> tuple[Source, ...]:
         """The datasets, also where there is one."""
-        sources = self.datasets or (Source(url=self.url or "", name="data", caption=self.caption),)
+        sources = self.datasets or (Source(url=self.url or "", name="data", caption=self.caption, texts=self.texts),)
         return tuple(
             source.model_copy(update={"name": source.name or str(number)}) for number, source in enumerate(sources)
         )

@@ -143,6 +143,27 @@ def test_a_caption_may_be_deep_in_the_metadata(films: Path, opened: Callable[...
     assert opened([tar]).entry(2).caption == "film 2"
 
 
+def test_texts_may_stand_in_tars_of_their_own(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    """The layout of cosmos-curate."""
+    for part in range(2):
+        media = [{"__key__": f"{part}-{n}", "mp4": b"film %d" % n} for n in range(3)]
+        metas: list[dict[str, Any]] = [
+            {"__key__": f"{part}-{n}", "json": {"t2w_windows": [{"caption": f"{part} {n}"}], "framerate": 24.0}}
+            for n in (2, 0)  # in another order, and one is missing
+        ]
+        for kind, samples in (("video", media), ("metas", metas)):
+            (tmp_path / kind / f"part_{part}").mkdir(parents=True)
+            written(tmp_path / kind / f"part_{part}" / "000000.tar", samples)
+    url, texts = f"{tmp_path}/video/part_{{0..1}}/000000.tar", f"{tmp_path}/metas/part_{{0..1}}/000000.tar"
+    data = opened(url, texts=texts, caption="json:t2w_windows.0.caption")
+    found = [(entry.key, entry.caption, entry.fps) for entry in map(data.entry, range(len(data)))]
+    assert found == [("0-0", "0 0", 24.0), ("0-2", "0 2", 24.0), ("1-0", "1 0", 24.0), ("1-2", "1 2", 24.0)]
+    assert data.media(data.entry(1)) == b"film 2"
+    assert data.left_out == {"nothing of its key in the tar of texts": 2}
+    with pytest.raises(UserError, match="1 tars of texts do not go with 2 tars of media"):
+        opened(url, texts=[f"{tmp_path}/metas/part_0/000000.tar"])
+
+
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_names_are_read_in_every_form(form: int) -> None:
     name = "ö/" * (20 if form == tarfile.USTAR_FORMAT else 80) + "clip"

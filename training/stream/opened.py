@@ -52,6 +52,7 @@ def _opening(source: Source, data: Data) -> Open:
         open_dataset,
         name=source.name,
         caption=source.caption,
+        texts=source.texts,
         cache_dir=data.cache_dir,
         cache_bytes=data.cache_bytes,
         room=data.cache_bytes // len(data.sources),

@@ -11,7 +11,7 @@ import posixpath
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar, Union
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -50,6 +50,7 @@ def open_dataset(
     *,
     name: str = "",
     caption: str | None = None,
+    texts: str | Sequence[str] | None = None,
     cache_dir: str | None = None,
     cache_bytes: int,
     room: int | None = None,
@@ -65,6 +66,8 @@ def open_dataset(
         name: instead of the manifest's own.
         caption: where captions of foreign tars are, such as `txt` or `json:windows.0.caption`; `tars.CAPTIONS` unless
             given.
+        texts: tars with the captions and metadata of foreign tars that hold media alone, under the same keys, one for
+            each of `url` (the layout of cosmos-curate: `…/metas/part_000000/000000.tar`).
         cache_dir: the user's cache folder unless given.
         cache_bytes: the most that may be in it, whoever put it there.
         room: how much of it this dataset can count on; all of it unless given.
@@ -73,9 +76,9 @@ def open_dataset(
     Raises:
         UserError: the address cannot be read or is none of a dataset, or the cache cannot be used.
     """
-    for address in [url] if isinstance(url, str) else url:
+    for address in [*_listed(url), *_listed(texts or ())]:
         filesystem(address)  # an address that is none is told as such, before anything takes it apart
-    opened = Opened(url, name, caption, Cache(cache_dir, cache_bytes))
+    opened = Opened(url, name, caption, texts, Cache(cache_dir, cache_bytes))
     fits = opened.remote_bytes <= (cache_bytes if room is None else room)
     opened.read_whole(read == "shards" or (read == "auto" and fits))
     return opened
@@ -84,8 +87,15 @@ def open_dataset(
 class Opened:
     """A `dataset.Dataset` by address."""
 
-    def __init__(self, url: str | Sequence[str], name: str, caption: str | None, cache: Cache):
-        self._given = (url, name, caption)
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        name: str,
+        caption: str | None,
+        texts: str | Sequence[str] | None,
+        cache: Cache,
+    ):
+        self._given = (url, name, caption, texts)
         self._caption, self._cache = caption, cache
         self.traffic = Traffic()
         self._files = Files(self.traffic)
@@ -94,7 +104,7 @@ class Opened:
             if isinstance(url, str) and not _names_tars(url):
                 self._open_manifest(url, name)
             else:
-                self._open_tars([url] if isinstance(url, str) else url, name)
+                self._open_tars(_listed(url), _listed(texts or ()), name)
         except SampleError as error:
             raise UserError(str(error)) from error
         if not len(self._index):
@@ -185,7 +195,7 @@ class Opened:
             index = Index.open(self._cache, file.read().decode())
         return manifests.Earlier(index) if index else None
 
-    def _open_tars(self, patterns: Sequence[str], name: str) -> None:
+    def _open_tars(self, patterns: Sequence[str], texts: Sequence[str], name: str) -> None:
         urls = list(itertools.chain.from_iterable(map(expanded, patterns)))
         if not urls:
             raise UserError("a list of tars is empty")
@@ -193,9 +203,15 @@ class Opened:
         self.name = name or posixpath.basename(without_secrets(patterns[0]))
         self._tars = list(_in_order(self._found, urls))
         self._shown = [without_secrets(url) for url in urls]
-        index = named(".arrow", _INDEX, self._ways, *(tar.name for tar in self._tars))
+        beside = list(itertools.chain.from_iterable(map(expanded, texts)))
+        if beside and len(beside) != len(urls):
+            raise UserError(f"data.texts: {len(beside)} tars of texts do not go with {len(urls)} tars of media")
+        pairs = list(zip(self._tars, _in_order(self._found, beside) if beside else itertools.repeat(None)))
+        index = named(".arrow", _INDEX, self._ways, *(tar.name for pair in pairs for tar in pair if tar))
         # Facts are known before the first row is written.
-        self._index = Index.open(self._cache, index) or Index.get(self._cache, index, self._rows, self._facts())
+        self._index = Index.open(self._cache, index) or Index.get(
+            self._cache, index, functools.partial(self._rows, pairs), self._facts(pairs)
+        )
         self.hash = self._index.facts["hash"]
         self.left_out = self._index.facts["left_out"]
 
@@ -213,39 +229,45 @@ class Opened:
             raise UserError(f"{without_secrets(url)}: its server tells neither its length nor parts of it")
         return Tar(url, version.size, None, version)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, pairs: Sequence[_Pair]) -> dict[str, Any]:
         """What the headers of all tars say; the rows of each are kept from here on."""
         digest = hashlib.sha256()
         left_out: Counter[str] = Counter()
-        for _, facts in _in_order(self._walked, self._tars):
+        for _, facts in _in_order(self._walked, pairs):
             digest.update(facts["hash"].encode())
             left_out.update(facts["left_out"])
         return {"hash": digest.hexdigest(), "left_out": dict(left_out)}
 
-    def _rows(self) -> Iterator[pa.Table]:
-        for number, (table, _) in enumerate(_in_order(self._walked, self._tars)):
+    def _rows(self, pairs: Sequence[_Pair]) -> Iterator[pa.Table]:
+        for number, (table, _) in enumerate(_in_order(self._walked, pairs)):
             shard = pa.array(np.full(len(table), number, np.int32))
             yield table.set_column(ROWS.get_field_index("shard"), ROWS.field("shard"), shard)
 
-    def _walked(self, tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
-        return indexes.rows(self._cache, named(".rows", _INDEX, self._ways, tar.name), lambda: self._walk(tar))
+    def _walked(self, pair: _Pair) -> tuple[pa.Table, dict[str, Any]]:
+        names = [tar.name for tar in pair if tar]
+        return indexes.rows(self._cache, named(".rows", _INDEX, self._ways, *names), lambda: self._walk(*pair))
 
-    def _walk(self, tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
+    def _walk(self, tar: Tar, texts: Tar | None) -> tuple[pa.Table, dict[str, Any]]:
+        beside, digest = self._with_parts(texts, tars.texts) if texts else (None, "")
+        walked = self._with_parts(tar, functools.partial(tars.walk, beside=beside))
+        return walked.rows, {"hash": walked.hash + digest, "left_out": dict(walked.left_out)}
+
+    def _with_parts(self, tar: Tar, walk: Callable[[tars.Read, int, str, str | None], T]) -> T:
         def part(start: int, end: int) -> bytes:
             return self._files.get(tar.url, start, end, tar.version)
 
-        caption = self._caption
         try:
-            walked = tars.walk(part, tar.bytes, tar.url, caption)
+            return walk(part, tar.bytes, tar.url, self._caption)
         except NoRanges:  # then it is read once through, and kept
             fetching = Fetching(self._files, self._cache)
             while (file := self._cache.open(tar.name)) is None:
                 fetching.fetch(tar)
             with file:
-                read = functools.partial(_part, file.fileno())
-                walked = tars.walk(read, tar.bytes, tar.url, caption)
-        return walked.rows, {"hash": walked.hash, "left_out": dict(walked.left_out)}
+                return walk(functools.partial(_part, file.fileno()), tar.bytes, tar.url, self._caption)
 
+
+_Pair = tuple[Tar, Union[Tar, None]]
+"""A tar, and the one with its texts."""
 
 # What goes along when a dataset is pickled; the rest is opened again.
 _CARRIED = ("_given", "_caption", "_cache", "url", "name", "hash", "left_out", "_tars", "_shown", "_whole")
@@ -268,6 +290,10 @@ def _reopened(state: dict[str, Any], name: str) -> Opened:
 
 def _part(file: int, start: int, end: int) -> bytes:
     return os.pread(file, end - start, start)
+
+
+def _listed(addresses: str | Sequence[str]) -> Sequence[str]:
+    return [addresses] if isinstance(addresses, str) else addresses
 
 
 def _names_tars(url: str) -> bool:

@@ -7,12 +7,13 @@ What cannot be used is left out and counted; a tar is trusted as little as any s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,17 @@ class Walked:
     """Samples and odd members that cannot be used, by reason."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the texts of a sample say of it."""
+
+    caption: str
+    duration_s: float | None
+    fps: float | None
+    width: int | None
+    height: int | None
+
+
 @dataclass
 class _Sample:
     key: str
@@ -59,7 +71,12 @@ class _Sample:
     wrong: str | None = None
 
 
-def walk(read: Callable[[int, int], bytes], size: int, url: str, caption: str | None = None) -> Walked:
+Read = Callable[[int, int], bytes]
+
+
+def walk(
+    read: Read, size: int, url: str, caption: str | None = None, beside: Mapping[str, Told] | None = None
+) -> Walked:
     """All samples of a tar.
 
     Args:
@@ -67,6 +84,7 @@ def walk(read: Callable[[int, int], bytes], size: int, url: str, caption: str | 
         size: of the tar, in bytes.
         url: of the tar, for messages.
         caption: where captions are, in the form of `CAPTIONS`; those are tried in turn unless given.
+        beside: what another tar tells of the samples, by key.
 
     Raises:
         UserError: it is no tar, or a compressed one.
@@ -74,10 +92,14 @@ def walk(read: Callable[[int, int], bytes], size: int, url: str, caption: str | 
     left_out: Counter[str] = Counter()
     digest = hashlib.sha256()
     columns: dict[str, list[Any]] = {name: [] for name in ROWS.names}
-    wanted = (caption,) if caption else CAPTIONS
-    for sample in _samples(_Tape(read, size), size, url, left_out, digest, {way.partition(":")[0] for way in wanted}):
+    for sample in _samples(read, size, url, left_out, digest, caption):
         try:
-            row = _row(sample, wanted)
+            told = _told(sample, caption)
+            if beside is not None:
+                if sample.key not in beside:
+                    raise _Unusable("nothing of its key in the tar of texts")
+                told = beside[sample.key]
+            row = _row(sample, told)
         except _Unusable as error:
             left_out[str(error)] += 1
             continue
@@ -86,9 +108,25 @@ def walk(read: Callable[[int, int], bytes], size: int, url: str, caption: str | 
     return Walked(pa.table(columns, schema=ROWS), digest.hexdigest(), left_out)
 
 
+def texts(read: Read, size: int, url: str, caption: str | None = None) -> tuple[dict[str, Told], str]:
+    """What a tar of texts tells, by key, and the hash of its headers.
+
+    Raises:
+        UserError: it is no tar, or a compressed one.
+    """
+    digest = hashlib.sha256()
+    found = {}
+    for sample in _samples(read, size, url, Counter(), digest, caption):
+        with contextlib.suppress(_Unusable):
+            found[sample.key] = _told(sample, caption)
+    return found, digest.hexdigest()
+
+
 def _samples(
-    tape: _Tape, size: int, url: str, left_out: Counter[str], digest: Any, texts: set[str]
+    read: Read, size: int, url: str, left_out: Counter[str], digest: Any, caption: str | None
 ) -> Iterator[_Sample]:
+    tape = _Tape(read, size)
+    texts = {way.partition(":")[0] for way in _ways(caption)}
     sample: _Sample | None = None
     for member in _members(tape, size, url, left_out):
         digest.update(f"{member.name}\0{member.size}\0{member.mtime}\0{member.chksum}\n".encode("utf-8", "replace"))
@@ -155,9 +193,25 @@ class _Unusable(Exception):
     pass
 
 
-def _row(sample: _Sample, captions: tuple[str, ...]) -> dict[str, Any]:
+def _ways(caption: str | None) -> tuple[str, ...]:
+    return (caption,) if caption else CAPTIONS
+
+
+def _told(sample: _Sample, caption: str | None) -> Told:
     if sample.wrong:
         raise _Unusable(sample.wrong)
+    facts = _json(sample.texts["json"]) if "json" in sample.texts else None
+    told = facts if isinstance(facts, dict) else {}
+    return Told(
+        _caption(sample, facts, _ways(caption)),
+        _number(told, "duration_s", "duration"),
+        _number(told, "fps", "framerate"),
+        _size(told, "width"),
+        _size(told, "height"),
+    )
+
+
+def _row(sample: _Sample, told: Told) -> dict[str, Any]:
     if not printable(sample.key):
         raise _Unusable("a key of more than 1024 characters, or with some that cannot be printed")
     kind = next((kind for kind, endings in zip(KINDS, (VIDEOS, IMAGES)) if _first(sample.media, endings)), None)
@@ -167,8 +221,6 @@ def _row(sample: _Sample, captions: tuple[str, ...]) -> dict[str, Any]:
     member = sample.media[suffix]
     if not 0 < member.size <= _MOST_MEDIA:
         raise _Unusable("media that is empty" if not member.size else f"media of more than {_MOST_MEDIA} bytes")
-    facts = _json(sample.texts["json"]) if "json" in sample.texts else None
-    told = facts if isinstance(facts, dict) else {}
     return {
         "key": sample.key,
         "shard": 0,
@@ -176,12 +228,12 @@ def _row(sample: _Sample, captions: tuple[str, ...]) -> dict[str, Any]:
         "suffix": suffix.rpartition(".")[2],
         "offset": member.offset_data,
         "bytes": member.size,
-        "caption": _caption(sample, facts, captions),
+        "caption": told.caption,
         "frames": 1 if kind == "image" else None,
-        "duration_s": _number(told, "duration_s", "duration") if kind == "video" else 0.0,
-        "fps": _number(told, "fps") if kind == "video" else None,
-        "width": _size(told, "width"),
-        "height": _size(told, "height"),
+        "duration_s": told.duration_s if kind == "video" else 0.0,
+        "fps": told.fps if kind == "video" else None,
+        "width": told.width,
+        "height": told.height,
     }
 
 
@@ -241,7 +293,7 @@ def _size(facts: dict[str, Any], name: str) -> int | None:
 class _Tape:
     """What tarfile reads from: a window of the file, which grows while little is jumped over."""
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int):
+    def __init__(self, read: Read, size: int):
         self._read, self._size = read, size
         self._at = 0
         self._start, self._window = 0, b""
