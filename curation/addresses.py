@@ -128,22 +128,13 @@ def filesystem(place: str) -> tuple[Any, str]:
             return fsspec.filesystem("http", client_kwargs={"timeout": timeout}), f"{scheme}://{rest}"
         if "::" in rest:  # fsspec would chain what stands behind it
             raise ValueError("'::' cannot stand in it")
-        options = _of_s3() if scheme == "s3" else {"use_listings_cache": False}
-        return fsspec.core.url_to_fs(f"{scheme}://{rest}", **options)
+        if scheme == "s3":
+            from curation.s3 import Patient, options
+
+            return Patient(**options()), Patient._strip_protocol(f"{scheme}://{rest}")
+        return fsspec.core.url_to_fs(f"{scheme}://{rest}", use_listings_cache=False)
     except ValueError as error:
         raise StoreError(f"{without_secrets(place)}: not a valid address ({error})") from None
     except ImportError as error:
         extra = _EXTRA.get(scheme, scheme)
         raise UserError(f"{scheme}:// needs an extra library: pip install 'reelmill[{extra}]'") from error
-
-
-def _of_s3() -> dict[str, Any]:
-    """Options of s3fs: time-outs, and botocore's own retries with back-off, which AWS_MAX_ATTEMPTS sets.
-
-    Listings are not cached, since other processes write to the same place.
-    """
-    retries = {} if os.environ.get("AWS_RETRY_MODE") else {"retries": {"mode": "standard"}}
-    return {
-        "use_listings_cache": False,
-        "config_kwargs": {"connect_timeout": CONNECT_S, "read_timeout": READ_S, **retries},
-    }

@@ -53,7 +53,7 @@ def explain(error: BaseException) -> str:
     return text[:200]
 
 
-def _passing(error: BaseException) -> bool:
+def passing(error: BaseException) -> bool:
     """Whether the same request may well succeed later: no answer, too many requests, a server's own fault."""
     import aiohttp
 
@@ -114,5 +114,5 @@ def telling(verb: str, place: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, told) and type(error).__module__.partition(".")[0] not in _OF_STORES:
             raise
-        kind = Unreachable if _passing(error) else StoreError
+        kind = Unreachable if passing(error) else StoreError
         raise kind(f"cannot {verb} {without_secrets(place)}: {explain(error)}") from error

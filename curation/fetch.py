@@ -258,7 +258,7 @@ def each(uris: Sequence[str], *, max_bytes: int) -> Iterator[Iterator[Path | Sto
 
 
 def _copied(uri: str, copy: Path, max_bytes: int) -> Path:
-    for pause in (*_PAUSES, None):
+    for pause in (*_pauses(uri), None):
         try:
             _download(uri, copy, max_bytes)
             return copy
@@ -267,6 +267,11 @@ def _copied(uri: str, copy: Path, max_bytes: int) -> Path:
                 raise
             time.sleep(pause)
     raise AssertionError
+
+
+def _pauses(uri: str) -> tuple[float, ...]:
+    """What stands for object stores asks again by itself."""
+    return _PAUSES if uri.lower().startswith("http") else ()
 
 
 def _local(uri: str, max_bytes: int) -> Path:
@@ -319,7 +324,7 @@ def _no_last_word() -> Iterator[None]:
 
 async def _persistent(request: Callable[[], Awaitable[T]], uri: str) -> T:
     """What the server answers, asked three times if need be."""
-    for pause in (*_PAUSES, None):
+    for pause in (*_pauses(uri), None):
         try:
             with telling("read", uri):
                 return await asyncio.wait_for(request(), _PATIENCE)

@@ -127,16 +127,20 @@ def bucket(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty bucket of an S3 server on loopback, with credentials in the environment; its s3:// address."""
     import s3fs
 
+    from curation.s3 import Patient
+
     monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "word")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    s3fs.S3FileSystem.clear_instance_cache()
+    for kind in (s3fs.S3FileSystem, Patient):
+        kind.clear_instance_cache()
     name = f"bucket-{uuid.uuid4().hex}"
     s3fs.S3FileSystem().mkdir(name)
     yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
+    for kind in (s3fs.S3FileSystem, Patient):
+        kind.clear_instance_cache()
 
 
 @pytest.fixture(scope="session")
@@ -150,11 +154,11 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def weak_bucket(bucket: str, _s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Proxy]]:
     """A bucket, and the proxy before its store, through which it is reached."""
-    import s3fs
+    from curation.s3 import Patient
 
     with Proxy(_s3_server) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        s3fs.S3FileSystem.clear_instance_cache()
+        Patient.clear_instance_cache()
         yield bucket, proxy
 
 

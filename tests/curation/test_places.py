@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from curation import recipe, store
-from curation.errors import StoreError, Unreachable
+from curation.errors import StoreError, Unreachable, UserError
+from curation.fetch import source
 from curation.store import Place
 from tests.conftest import SETTINGS, Reelmill, samples
 from tests.proxies import DROP, EXPIRED, HALF, LOSE, PASS, SLOW_DOWN, Proxy
@@ -103,6 +104,29 @@ def test_passing_faults_of_s3_are_asked_again(
         proxy.fault = lambda number, method: fault if number == 1 else PASS
         assert place.read(path) == data
         assert proxy.harmed == 1
+
+
+@pytest.mark.parametrize("fault", [SLOW_DOWN, HALF])
+def test_s3_is_asked_as_often_as_is_said_and_no_more(
+    weak_bucket: tuple[str, Proxy], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """One layer asks again, for whatever reason."""
+    bucket, proxy = weak_bucket
+    Place(bucket).commit("file", b"words" * 100)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
+    type(Place(bucket).fs).clear_instance_cache()
+    place = Place(bucket)
+    proxy.fault = lambda number, method: fault if method == "GET" else PASS
+    with pytest.raises(Unreachable):
+        place.read("file")
+    assert proxy.harmed == 4
+    proxy.fault = lambda number, method: fault if method == "GET" else PASS
+    with pytest.raises(Unreachable), source(f"{bucket}/file", max_bytes=1000):
+        pass
+    assert proxy.harmed == 4
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
+    with pytest.raises(UserError, match="AWS_MAX_ATTEMPTS: must be a whole number"):
+        Place(bucket)
 
 
 def test_expired_token_says_what_to_do(weak_bucket: tuple[str, Proxy]) -> None:
