@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import posixpath
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 
 from curation import generations, tables
 from curation.errors import StoreError, UserError
-from curation.phases import Unit
+from curation.intact import GARBAGE, told, without
+from curation.phases import Unit, sidecars
 from curation.store import Place
 from curation.tables import Row
 from curation.video.jail import Jail
@@ -25,6 +27,11 @@ from curation.video.probe import MediaError
 _CLIP_TIMEOUT_S = 120.0
 _JAIL_MB = 4096
 _BLOCK = tarfile.BLOCKSIZE
+# The columns of an index that are compared with what is found.
+_LOOKED_AT = (
+    *("key", "clip_id", "kind", "caption", "offset", "bytes", "sha256"),
+    *("frames", "frame_pts", "keyframes", "width", "height"),
+)
 # A caption or a sample's JSON that is longer is not read.
 _LARGEST_TEXT = 16 << 20
 
@@ -63,15 +70,20 @@ def _shard(out: Place, shard: Row, quick: Quick | None) -> list[str]:
         if hashlib.sha256(index_bytes).hexdigest() != shard["index_sha256"]:
             return [f"{shard['index']}: its checksum is not the manifest's"]
         index = pq.ParquetFile(io.BytesIO(index_bytes)).read(use_threads=False)
+        if lacking := without(index, [tables.SAMPLES.field(field) for field in _LOOKED_AT]):
+            return [f"{shard['index']}: {lacking}"]
         rows = {row["key"]: row for row in index.to_pylist()}
-    except (StoreError, ValueError) as error:
-        return [f"{shard['index']}: {' '.join(str(error).split())}"]
+    except GARBAGE as error:
+        return [f"{shard['index']}: {told(error)}"]
     jail = Jail(_JAIL_MB)
     try:
         with tempfile.TemporaryDirectory(prefix="reelmill-") as folder:
             clip = Path(folder) / "clip"
-            found = _sampled(out, shard, rows, jail, clip, quick) if quick else _whole(out, shard, rows, jail, clip)
-            return [f"{name}: {fault}" for fault in found]
+            members: list[tarfile.TarInfo] = []
+            look = _sampled(out, shard, rows, jail, clip, quick) if quick else None
+            found = list(look or _whole(out, shard, rows, jail, clip, members))
+            found = [f"{name}: {fault}" for fault in found]
+            return found or list(_beside(out, shard, rows, members, quick))
     finally:
         jail.close()
 
@@ -110,8 +122,25 @@ def _drawn(file: Any, size: int, row: Row, jail: Jail, clip: Path) -> Iterator[s
     yield from _media(member.name, file.read(row["bytes"]), row, jail, clip)
 
 
-def _whole(out: Place, shard: Row, rows: dict[str, Row], jail: Jail, clip: Path) -> list[str]:
-    """Every byte of the tar, every member, every clip decoded."""
+def _beside(
+    out: Place, shard: Row, rows: dict[str, Row], members: list[tarfile.TarInfo], quick: Quick | None
+) -> Iterator[str]:
+    """The side-cars of a tar that is right: what would be made of its members. Quickly, whether they are there."""
+    name = posixpath.basename(shard["tar"])
+    wanted = sidecars.texts(name, shard["bytes"], members, list(rows.values()))
+    for suffix, text in wanted.items():
+        path = shard["tar"].removesuffix(".tar") + suffix
+        try:
+            if (out.exists(path) if quick else out.read(path) == text.encode()) is False:
+                yield f"{path}: " + ("it does not exist" if quick else "it does not say what is in the tar")
+        except StoreError as error:
+            yield f"{path}: {told(error)}"
+
+
+def _whole(
+    out: Place, shard: Row, rows: dict[str, Row], jail: Jail, clip: Path, members: list[tarfile.TarInfo]
+) -> list[str]:
+    """Every byte of the tar, every member, every clip decoded. What the members are is added to `members`."""
     wrong: list[str] = []
     seen: dict[str, set[str]] = {key: set() for key in rows}
     try:
@@ -119,6 +148,7 @@ def _whole(out: Place, shard: Row, rows: dict[str, Row], jail: Jail, clip: Path)
             hashing: Any = _Hashing(file)
             with tarfile.open(fileobj=hashing, mode="r|") as tar:
                 for member in tar:
+                    members.append(member)
                     key, _, extension = member.name.partition(".")
                     if key not in rows or not member.isfile():
                         wrong.append(f"{member.name} is not in the index")

@@ -265,6 +265,10 @@ def deciding(settings: Recipe | dict[str, Any]) -> dict[str, Any]:
     return decide
 
 
+NOTE = "# The resolved recipe of this output. Its hash: "
+"""How `recipe.yaml` of an output begins."""
+
+
 def hash_of(recipe: Recipe) -> str:
     """The same for recipes that make the same dataset of the same sources."""
     return validate.fingerprint(deciding(recipe))

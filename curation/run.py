@@ -22,7 +22,7 @@ from curation.phases import Needs, Unit, card, ingest, report, select, shard
 from curation.plan import Plan
 from curation.prediction import PREDICTION
 from curation.progress import PhaseProgress
-from curation.recipe import Recipe, deciding, hash_of, published
+from curation.recipe import NOTE, Recipe, deciding, hash_of, published
 from curation.store import Place, parquet
 from curation.watch import Watch
 from curation.work import PHASES, perform
@@ -31,7 +31,6 @@ ORDER = ("ingest", "split", "score", "select", "caption", "shard", "report")
 _RECIPE = "recipe.yaml"
 _BY_SOURCE = ("inputs", "sources", "clips", "scores", "captions")
 _PARTS = (*_BY_SOURCE, "answers", "cuts", "shards")
-_RECIPE_NOTE = "# The resolved recipe of this output. Its hash: "
 
 
 class Run:
@@ -124,7 +123,7 @@ class Run:
         self._listed, self._plan.addresses = ingest.withheld(listed)
         select.check(self.recipe.select, self._plan.clip_schema())
         self._found = found = self.out.text(_RECIPE) if self.out.exists(_RECIPE) else None
-        self._wanted = f"{_RECIPE_NOTE}{self.recipe_hash}\n{validate.as_yaml(published(self.recipe))}"
+        self._wanted = f"{NOTE}{self.recipe_hash}\n{validate.as_yaml(published(self.recipe))}"
         if found is None:
             self._engine.knock()
             if self._address is None:

@@ -1,7 +1,7 @@
 """S3 through s3fs, with one layer that asks again.
 
-Out of the box botocore asks up to three times, s3fs five times whatever botocore gave up, and where it reads the body of
-an answer five times that again. Here botocore asks once, and every request is tried as often as AWS_MAX_ATTEMPTS says.
+Out of the box botocore asks three times, s3fs five times what botocore gave up, and where it reads a body five times
+that again. Here botocore asks once, and every request is tried as often as AWS_MAX_ATTEMPTS says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONNECT_S = 10.0
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
-class Patient(s3fs.S3FileSystem):  # type: ignore[misc]
+class Patient(s3fs.S3FileSystem):
     """s3fs, whose loop around reading a body is the only one around it."""
 
     def __init__(self, *args: Any, tries: int = TRIES, **kwargs: Any):

@@ -145,7 +145,8 @@ class Place:
     def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
         with self.open(path) as file, telling("read", self.url(path)):
             # Not pq.read_table: its scanner's threads may still hold the file when the interpreter ends.
-            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+            whole = pq.ParquetFile(file, page_checksum_verification=True)
+            return whole.read(columns=columns, use_threads=False)
 
     @_patient
     def schema(self, path: str) -> pa.Schema:
@@ -278,5 +279,5 @@ def parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     # Pictures come in small groups of rows, so that a few of them can be read without the others.
     rows = _ROWS_WITH_PICTURES if "thumbnails" in table.column_names else None
-    pq.write_table(table, sink, compression="zstd", row_group_size=rows)
+    pq.write_table(table, sink, compression="zstd", row_group_size=rows, write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())

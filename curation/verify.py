@@ -18,7 +18,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from curation import generations, ledger, tables
+from curation import generations, intact, tables
 from curation.check import Checked, Quick, check
 from curation.engine import Engine, Failure, Where
 from curation.errors import Incomplete, StoreError, UserError
@@ -27,7 +27,9 @@ from curation.published import listed
 from curation.store import Place
 from curation.validate import fingerprint
 
-_VERSION = 1
+_VERSION = 2
+# What the manifest says of a shard.
+_OF_SHARD = {"tar": str, "index": str, "samples": int, "bytes": int, "sha256": str, "index_sha256": str}
 _NEEDS = Needs(cpus=1, memory_mb=1024)
 
 
@@ -54,10 +56,13 @@ def verify(
         Incomplete: some shards could not be checked.
     """
     out = Place(root)
-    manifest = _manifest(out) if generation is None else generations.read(out, generation)
+    try:
+        manifest = _manifest(out) if generation is None else generations.read(out, generation)
+    except _NoManifest as error:
+        return [f"{generations.MANIFEST}: {error}"], "no shard was looked at"
     units = [_unit(number, shard) for number, shard in enumerate(manifest["shards"])]
     out = listed(out, len(units))
-    wrong = _sums(out) if generation is None else []
+    wrong = intact.faults(out, pictures=quick is None) if generation is None else []
     key = fingerprint(
         _VERSION, root, [quick.clips, quick.seed] if quick else None, [unit.fingerprint for unit in units]
     )
@@ -84,6 +89,10 @@ def verify(
     return wrong, f"{len(units)} shards{of}, {manifest['samples']} clips, {megabytes:.1f} MB {how}"
 
 
+class _NoManifest(Exception):
+    """What stands where the manifest should be cannot be read as one."""
+
+
 def _by_threads(work: Callable[[Unit, bool], Checked], units: Sequence[Unit]) -> Iterator[Checked]:
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -97,28 +106,21 @@ def _manifest(out: Place) -> dict[str, Any]:
     if not out.exists("manifest.json"):
         raise UserError(f"{out.url()}: no manifest.json here; `reelmill curate` has not finished with this output")
     try:
-        manifest: dict[str, Any] = json.loads(out.text("manifest.json"))
+        manifest = json.loads(out.text(generations.MANIFEST))
         form = manifest["format"]
-        list(manifest["shards"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{out.url()}: manifest.json is not a Reelmill manifest") from None
+        whole = all(isinstance(shard.get(key), kind) for shard in manifest["shards"] for key, kind in _OF_SHARD.items())
+        whole = whole and all(isinstance(manifest.get(key), int) for key in ("samples", "bytes"))
+    except intact.GARBAGE:
+        raise _NoManifest("it is no manifest of Reelmill") from None
     if form != tables.MANIFEST_FORMAT:
-        raise UserError(f"{out.url()}: manifest.json has the format {form!r}, not {tables.MANIFEST_FORMAT!r}")
-    return manifest
+        raise _NoManifest(f"it has the format {str(form)[:40]!r}, not {tables.MANIFEST_FORMAT!r}")
+    if not whole:
+        raise _NoManifest("it does not say all that must be known of its shards")
+    return dict(manifest)
 
 
 def _unit(number: int, shard: dict[str, Any]) -> Unit:
     return Unit(number, fingerprint(shard), pa.Table.from_pylist([shard]))
-
-
-def _sums(out: Place) -> list[str]:
-    try:
-        wrong = ledger.discrepancies(out)
-        if json.loads(out.text("ledger.json")) != ledger.balance(out):
-            wrong.append("ledger.json does not say what the tables say")
-        return wrong
-    except (UserError, OSError, ValueError, KeyError) as error:
-        return [f"the tables cannot be summed up: {' '.join(str(error).split())}"]
 
 
 def _journal(out: Place, key: str) -> Path:

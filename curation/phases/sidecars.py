@@ -16,14 +16,22 @@ def written(tar: Path, samples: list[Row]) -> dict[str, Path]:
     Args:
         samples: the rows of the tar's index: `key`, `width`, `height` and `caption` are told to readers.
     """
-    members = _members(tar)
-    texts = {".idx": dali(members), ".json": webshart(tar, members, samples)}
     files = {}
-    for suffix, text in texts.items():
+    for suffix, text in texts(tar.name, tar.stat().st_size, _members(tar), samples).items():
         path = tar.with_suffix(suffix)
         path.write_text(text, encoding="utf-8")
         files[path.name] = path
     return files
+
+
+def texts(name: str, size: int, members: list[tarfile.TarInfo], samples: list[Row]) -> dict[str, str]:
+    """What the side-cars of a tar say, by their endings.
+
+    Args:
+        name: of the tar's file.
+        size: of the tar in bytes.
+    """
+    return {".idx": dali(members), ".json": webshart(name, size, members, samples)}
 
 
 def dali(members: list[tarfile.TarInfo]) -> str:
@@ -39,7 +47,7 @@ def dali(members: list[tarfile.TarInfo]) -> str:
     return "\n".join([f"v1.2 {len(samples)}", *lines]) + "\n"
 
 
-def webshart(tar: Path, members: list[tarfile.TarInfo], samples: list[Row]) -> str:
+def webshart(tar: str, size: int, members: list[tarfile.TarInfo], samples: list[Row]) -> str:
     """The JSON of webshart (github.com/bghira/webshart): of each member where its bytes begin and how many they are.
 
     Media also tell their size in pixels, their caption, and where the sample's own JSON is.
@@ -54,7 +62,7 @@ def webshart(tar: Path, members: list[tarfile.TarInfo], samples: list[Row]) -> s
         told |= {"width": row["width"], "height": row["height"], "aspect": round(row["width"] / row["height"], 6)}
         told |= {"captions": [row["caption"]] if row["caption"] else []}
         told |= {"json_path": f"{key}.json", "json_offset": beside["offset"], "json_length": beside["length"]}
-    return json.dumps({"path": tar.name, "filesize": tar.stat().st_size, "files": files}, ensure_ascii=False)
+    return json.dumps({"path": tar, "filesize": size, "files": files}, ensure_ascii=False)
 
 
 def _members(tar: Path) -> list[tarfile.TarInfo]:
