@@ -86,7 +86,7 @@ def estimate(recipe: Recipe, asked: Asked = Asked(), cluster: Cluster | None = N
         kinds=kinds,
         sources=len(listed),
         unusable=len(listed) - len(good),
-        bytes=_bytes(good, [*probed, *pictures]),
+        bytes=_bytes(films, images, probed, kinds[1]),
         longest_s=max((one.seconds for one in probed), default=0.0),
         largest=max((one.bytes for one in probed), default=0),
     )
@@ -156,17 +156,21 @@ def _totals(
     return Totals(of_kind, probed, len(rows), known if kind == "video" else None, chance)
 
 
-def _bytes(rows: Sequence[Row], probed: Sequence[Probed]) -> dict[str, float]:
-    """Of all sources: as the files say, or as those say that were looked at."""
-    sizes = [size_of(row) for row in rows]
-    if all(size is not None for size in sizes):
-        return dict.fromkeys(("low", "mid", "high"), float(sum(size or 0 for size in sizes)))
-    known = np.array([one.bytes for one in probed if one.bytes], np.float64)
-    if not len(known):
-        return dict.fromkeys(("low", "mid", "high"), 0.0)
-    mid = float(known.mean()) * len(rows)
-    error = 1.645 * float(known.std()) / math.sqrt(len(known)) * len(rows) if len(known) < len(rows) else 0.0
-    return {"low": max(mid - error, 0.0), "mid": mid, "high": mid + error}
+def _bytes(
+    films: Sequence[Row], images: Sequence[Row], probed: Sequence[Probed], of_images: Totals
+) -> dict[str, float]:
+    """Of all sources: as local files say, or as those remote ones that were looked at."""
+    known = [size_of(row) for row in (*films, *images)]
+    if all(size is not None for size in known):
+        return dict.fromkeys(("low", "mid", "high"), float(sum(size or 0 for size in known)))
+    total = ranged(of_images.of_each(lambda source: source.gave["bytes"]))
+    sizes = np.array([one.bytes for one in probed if one.bytes], np.float64)
+    if not len(sizes):
+        return total
+    mid = float(sizes.mean()) * len(films)
+    error = 1.645 * float(sizes.std()) / math.sqrt(len(sizes)) * len(films) if len(sizes) < len(films) else 0.0
+    ends = {"low": max(mid - error, 0.0), "mid": mid, "high": mid + error}
+    return {name: total[name] + ends[name] for name in ends}
 
 
 def _strata(probed: Sequence[Probed], found: Measured) -> list[dict[str, Any]]:

@@ -142,7 +142,7 @@ class _Bench:
 
     def _amounts(self, sources: Sequence[Source]) -> None:
         out = self._out
-        names = ["source_id", "status", "duration_s"]
+        names = ["source_id", "status", "duration_s", "bytes"]
         found = {row["source_id"]: row for row in parts.read(out, "sources", names).to_pylist()}
         clips = parts.read(out, "clips", ["clip_id", "source_id", "duration_s"])
         clips = parts.joined(clips, out.table(SELECTION, ["clip_id", "kept"]))
@@ -150,6 +150,7 @@ class _Bench:
             gave = source.gave
             row = found[source.probed.row["source_id"]]
             gave["ok"], gave["hours"] = float(row["status"] == "ok"), (row["duration_s"] or 0.0) / 3600
+            gave["bytes"] = float(row["bytes"] or 0)
             for table in TABLES:
                 path = parts.path(table, number)
                 gave[f"{table}_bytes"] = float(out.size(path)) if out.exists(path) else 0.0

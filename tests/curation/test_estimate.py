@@ -115,6 +115,7 @@ def test_remote_sources_are_measured_as_they_are_read(
     assert told["predicted"]["sources"]["ok"]["mid"] == 3
     assert told["predicted"]["sources"]["failed"]["mid"] == 1
     assert told["predicted"]["scratch_bytes"] > 0
+    assert told["predicted"]["sources"]["bytes"]["mid"] > 0
 
 
 def test_images_and_films_are_estimated_apart(collection: Path, tmp_path: Path) -> None:
