@@ -1,0 +1,360 @@
+"""What a clip costs the loader, against decoding the same frames bare and against how tars are usually read.
+
+    python -m benchmarks.loader --footage DIR [--work DIR] [--clips 40] [--runs 3] [--millions 5] [--json FILE]
+
+The footage (720p, long groups of pictures) is curated twice: cut by copy, so that the tars hold the originals, and
+encoded as our shards are by default. 16 frames at a drawn stride of 2 to 4 are taken to 320x512, one thread. Sides on
+the originals:
+
+    bare         the same frames by PyAV, their media in memory: the limit
+    reelmill     the loader, whole batches
+    decord       webdataset reads the tar, decord gives the frames at full size, OpenCV resizes them
+    decord small the same with decord's own resize
+    whole clip   webdataset reads the tar, PyAV decodes all of the clip
+
+`own shards` is the loader on the encoded ones. Each side is a process of its own; what is counted is its CPU time for
+so many clips after two for warming up. Sides take turns, and ratios are taken turn by turn. `--millions` also opens a
+dataset of so many millions of samples, made by `benchmarks.multiplied`, at its first and at its last sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import cost
+
+FRAMES, STRIDES, SIZE = 16, (2, 4), (320, 512)
+DATA = {"view": "base", "frames": FRAMES, "stride": STRIDES, "size": SIZE, "images": 0}
+SIDES = {
+    "bare": "originals",
+    "reelmill": "originals",
+    "decord": "originals",
+    "decord small": "originals",
+    "whole clip": "originals",
+    "own shards": "own",
+}
+TARGETS = {"bare": 0.9, "decord": 2.2, "decord small": 1.25, "whole clip": 4.0, "own shards": 4.0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--footage", type=Path, help="a film or a folder of films of 720p or more")
+    parser.add_argument("--work", type=Path, help="where the two datasets are, or are made")
+    parser.add_argument("--clips", type=int, default=40, help="clips of each side in a turn")
+    parser.add_argument("--runs", type=int, default=3, help="turns of each side")
+    parser.add_argument("--millions", type=float, default=0.0, help="also a dataset of so many million samples")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--side", help="one side, in this process")
+    chosen = parser.parse_args()
+    if chosen.side:
+        print(json.dumps(_side(chosen.side, chosen.work, chosen.clips)))
+        return
+    with tempfile.TemporaryDirectory(prefix="reelmill-bench-") as folder:
+        work = chosen.work or Path(folder)
+        _curated(chosen.footage, work)
+        found = {"machine": cost.machine(), "clips": chosen.clips, **_sides(work, chosen.clips, chosen.runs)}
+        found["ways to share cores"] = _ways(work, chosen.clips, chosen.runs)
+        found["memory"] = _run("memory", work, 10 * chosen.clips)
+        if chosen.millions:
+            found["large"] = _large(work, chosen.millions)
+    text = json.dumps(found, indent=1)
+    print(text)
+    if chosen.json:
+        chosen.json.write_text(text + "\n")
+
+
+def _curated(footage: Path | None, work: Path) -> None:
+    for name, cut in (("originals", "copy"), ("own", "encode")):
+        if (work / name / "manifest.json").exists():
+            continue
+        if footage is None:
+            sys.exit("give --footage, or --work with its two datasets")
+        settings = ["--set", f"shard.cut={cut}", "--set", "shard.samples=8"]
+        command = [sys.executable, "-m", "curation.cli", "curate", str(footage), "--out", str(work / name), *settings]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _run(side: str, work: Path, clips: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.loader", "--side", side, "--work", str(work), "--clips", str(clips)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _sides(work: Path, clips: int, runs: int) -> dict[str, Any]:
+    """CPU milliseconds a clip, and how many times more clips a CPU second of the loader gives than each other side.
+
+    Of `own shards`, how many times more the loader gives on them than on the originals.
+    """
+    turns: list[dict[str, float]] = []
+    bytes_per_clip: dict[str, float] = {}
+    for turn in range(runs):
+        took: dict[str, float] = {}
+        for side in SIDES:
+            found = _run(side, work, clips)
+            if "skipped" in found:
+                print(f"{side}: {found['skipped']}", file=sys.stderr)
+                continue
+            took[side] = found["cpu_ms"]
+            bytes_per_clip[side] = found.get("bytes", 0.0)
+            print(f"turn {turn}: {side} {found['cpu_ms']:.1f} ms", file=sys.stderr)
+        turns.append(took)
+    times = {side: statistics.median(turn[side] for turn in turns) for side in turns[0]}
+    ratios = {side: [turn[side] / turn["reelmill"] for turn in turns] for side in times if side != "reelmill"}
+    ratios["own shards"] = [turn["reelmill"] / turn["own shards"] for turn in turns]
+    return {
+        "cpu_ms_a_clip": {side: round(value, 1) for side, value in times.items()},
+        "times_faster": {
+            side: {"median": round(statistics.median(values), 2), "turns": [round(value, 2) for value in values]}
+            for side, values in ratios.items()
+            if values
+        },
+        "targets": TARGETS,
+        "bytes_read_a_clip": {side: round(number) for side, number in bytes_per_clip.items() if number},
+    }
+
+
+def _ways(work: Path, clips: int, runs: int) -> dict[str, Any]:
+    """Two threads of one process against two processes of one thread each: clips a second on the clock, and CPU."""
+    turns: dict[str, list[dict[str, float]]] = {"threads": [], "processes": []}
+    for _ in range(runs):
+        turns["threads"].append(_run("threads", work, clips))
+        command = [sys.executable, "-m", "benchmarks.loader", "--work", str(work), "--clips", str(clips // 2)]
+        both = [
+            subprocess.Popen([*command, "--side", side], stdout=subprocess.PIPE, text=True)
+            for side in ("rank 0", "rank 1")
+        ]
+        told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in both]
+        turns["processes"].append(
+            {
+                "clips_per_s": sum(found["clips_per_s"] for found in told),
+                "cpu_ms": statistics.mean(found["cpu_ms"] for found in told),
+            }
+        )
+    return {
+        way: {key: round(statistics.median(turn[key] for turn in found), 2) for key in ("clips_per_s", "cpu_ms")}
+        for way, found in turns.items()
+    }
+
+
+def _large(work: Path, millions: float) -> dict[str, Any]:
+    from benchmarks.multiplied import multiply
+
+    folder = work / f"large-{millions:g}"
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        multiply(work / "own" / "manifest.json", folder, int(millions * 1e6))
+    _run("open 0", folder, 1)  # the index is made once, and kept
+    places = {"first": 0, "last": int(millions * 1e6) - 8}
+    return {
+        "samples": int(millions * 1e6),
+        **{name: [_run(f"open {place}", folder, 1) for _ in range(3)] for name, place in places.items()},
+    }
+
+
+def _side(side: str, work: Path, clips: int) -> dict[str, Any]:
+    """One side in this process."""
+    cv2.setNumThreads(1)
+    if side.startswith("open "):
+        return _opening(work, int(side.split()[1]))
+    if side in ("threads", "memory", "rank 0", "rank 1"):
+        return _shared(side, work, clips)
+    tars = sorted((work / SIDES[side] / "shards").glob("*.tar"))
+    try:
+        stream = _STREAMS[side](work / SIDES[side] / "manifest.json", tars)
+        next(stream), next(stream)
+    except ImportError as error:
+        return {"skipped": f"{error.name} is not installed: pip install {error.name}"}
+    before, total = time.process_time(), 0.0
+    for _ in range(clips):
+        total += next(stream)
+    return {"cpu_ms": (time.process_time() - before) / clips * 1000, "bytes": total / clips}
+
+
+def _loader(manifest: Path, **more: Any) -> Any:
+    from training.recipe_data import Data
+    from training.stream import Position, open_loader
+
+    threads, batch, rank = more.pop("threads", 0), more.pop("batch", 4), more.pop("rank", None)
+    data = Data.model_validate({"url": str(manifest), "threads": threads, **DATA, **more})
+    parts = {} if rank is None else {"rank": rank, "world": 2}
+    return open_loader(data, seed=0, batch=batch, text_dropout=0.0, position=Position(), **parts)
+
+
+def _reelmill(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    loader = _loader(manifest, batch=1)
+    for _ in loader:
+        yield loader.report().bytes_per_clip
+
+
+def _bare(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    """The frames of the same samples, in the same order, with nothing else."""
+    from training.stream.clips import piece
+    from training.stream.decode_pyav import frames
+
+    loader = _loader(manifest, batch=1)
+    cursor, data = loader.position.cursor, loader.plan.data
+    jobs = []
+    for _ in range(200):
+        choice = loader.plan.take(cursor)[0].clip
+        entry = choice.dataset.entry(choice.draws.number)
+        taken = piece(entry.index, FRAMES, data, choice.draws.rng("clip"))
+        jobs.append((choice.dataset.media(entry), taken.frames, entry.index))
+    for media, wanted, index in jobs:
+        for _ in frames(media, wanted, index, size=SIZE):
+            pass
+        yield 0.0
+
+
+def _clips(tars: list[Path]) -> Iterator[bytes]:
+    """Media of tars as webdataset gives it, again and again."""
+    import webdataset
+
+    stream = webdataset.WebDataset([str(tar) for tar in tars], shardshuffle=100, seed=0, empty_check=False).shuffle(16)
+    while True:
+        for sample in stream:
+            yield sample["mp4"]
+
+
+def _wanted(length: int, rng: random.Random) -> list[int]:
+    stride = rng.randint(STRIDES[0], min(STRIDES[1], (length - 1) // (FRAMES - 1)))
+    start = rng.randrange(length - (FRAMES - 1) * stride)
+    return [start + number * stride for number in range(FRAMES)]
+
+
+def _crop(pictures: list[Any]) -> np.ndarray:
+    stack = np.stack(pictures)
+    top, left = (stack.shape[1] - SIZE[0]) // 2, (stack.shape[2] - SIZE[1]) // 2
+    return np.ascontiguousarray(stack[:, top : top + SIZE[0], left : left + SIZE[1]])
+
+
+def _covering(height: int, width: int) -> tuple[int, int]:
+    from training.stream.decode import covering
+
+    high, wide = covering(height, width, SIZE)
+    return wide, high
+
+
+def _long_enough(length: int) -> bool:
+    return length > (FRAMES - 1) * STRIDES[0]
+
+
+def _decord(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    import decord
+
+    rng = random.Random(0)
+    for media in _clips(tars):
+        reader = decord.VideoReader(io.BytesIO(media), num_threads=1)
+        if not _long_enough(len(reader)):
+            continue
+        pictures = reader.get_batch(_wanted(len(reader), rng)).asnumpy()
+        small = _covering(*pictures.shape[1:3])
+        _crop([cv2.resize(picture, small, interpolation=cv2.INTER_LINEAR) for picture in pictures])
+        yield 0.0
+
+
+def _decord_small(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    import decord
+
+    rng, small = random.Random(0), _covering(720, 1280)
+    for media in _clips(tars):
+        reader = decord.VideoReader(io.BytesIO(media), width=small[0], height=small[1], num_threads=1)
+        if not _long_enough(len(reader)):
+            continue
+        _crop(list(reader.get_batch(_wanted(len(reader), rng)).asnumpy()))
+        yield 0.0
+
+
+def _whole(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    import av
+
+    rng = random.Random(0)
+    for media in _clips(tars):
+        with av.open(io.BytesIO(media)) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        if not _long_enough(len(pictures)):
+            continue
+        small = _covering(*pictures[0].shape[:2])
+        wanted = _wanted(len(pictures), rng)
+        _crop([cv2.resize(pictures[number], small, interpolation=cv2.INTER_LINEAR) for number in wanted])
+        yield 0.0
+
+
+_STREAMS: dict[str, Callable[[Path, list[Path]], Iterator[float]]] = {
+    "bare": _bare,
+    "reelmill": _reelmill,
+    "decord": _decord,
+    "decord small": _decord_small,
+    "whole clip": _whole,
+    "own shards": _reelmill,
+}
+
+
+def _shared(side: str, work: Path, clips: int) -> dict[str, Any]:
+    """Throughput of one process, and its memory after a fifth and after all of the clips."""
+    manifest = work / "own" / "manifest.json"
+    rank = int(side[-1]) if side.startswith("rank") else None
+    batch = 8 if rank is not None else 4
+    stream = iter(_loader(manifest, batch=batch, threads=0 if rank is not None else 2, rank=rank))
+    next(stream)
+    wall, cpu, early = time.perf_counter(), time.process_time(), 0.0
+    for number in range(max(1, clips // 4)):
+        next(stream)
+        if number == clips // 20:
+            early = _memory_mb()
+    seconds, took = time.perf_counter() - wall, time.process_time() - cpu
+    made = max(1, clips // 4) * 4
+    return {
+        "clips_per_s": made / seconds,
+        "cpu_ms": took / made * 1000,
+        "mb_after_a_fifth": early,
+        "mb_at_the_end": _memory_mb(),
+        "clips": made,
+    }
+
+
+def _opening(folder: Path, place: int) -> dict[str, Any]:
+    """From nothing to the first batch at a place of the first epoch."""
+    from training.recipe_data import Data
+    from training.stream import Position, open_loader
+    from training.stream.plan import Cursor, Stream
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    cursor = Cursor(step=place // 4, streams={"data/0": Stream(0, place)})
+    data = Data.model_validate({"url": str(folder / "manifest.json"), "cache_dir": str(folder / "cache"), **DATA})
+    loader = open_loader(data, seed=0, batch=4, text_dropout=0.0, position=Position(place, cursor))
+    opened = time.perf_counter() - wall
+    batch = next(iter(loader))
+    return {
+        "samples": sum(len(stock.latest.rows.clips) for stock in loader.plan.stocks),
+        "open_s": round(opened, 2),
+        "first_batch_s": round(time.perf_counter() - wall, 2),
+        "cpu_s": round(time.process_time() - cpu, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "epochs": sorted({draws.epoch for draws in batch.draws}),
+    }
+
+
+def _memory_mb() -> float:
+    status = Path("/proc/self/statm").read_text().split()
+    return round((int(status[1]) - int(status[2])) * resource.getpagesize() / 1e6, 1)
+
+
+if __name__ == "__main__":
+    main()
