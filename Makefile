@@ -1,5 +1,6 @@
 # make demo   the whole way on footage that the project makes itself (or FOOTAGE=dir)
 # make test   the tests        make lint   ruff and mypy        make bench   the measurements
+# make notebooks  runs the notebooks on the demo's output and renders them into docs/
 # make campaign   what takes minutes: kills in every phase, and a run as a job of a Ray cluster
 # All of them install what they need into .venv; python3 (3.10 to 3.13) and make are all that must be there.
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOOTAGE ?=
 
-.PHONY: demo test lint bench campaign clean
+.PHONY: demo test lint bench campaign notebooks clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/python -m demo $(if $(FOOTAGE),--footage "$(FOOTAGE)")
@@ -31,6 +32,11 @@ bench: $(VENV)/.installed-dev
 campaign: $(VENV)/.installed-dev $(VENV)-cluster/.installed
 	$(BIN)/python -m benchmarks.chaos --kills 8 --films 5
 	$(VENV)-cluster/bin/python -m benchmarks.submit_job
+
+# The rendered copies in docs/, of the demo's output.
+notebooks: $(VENV)/.installed-dev
+	rm -rf demo-out/dataset-stricter
+	$(BIN)/jupyter nbconvert --log-level WARN --execute --to markdown --output-dir docs/notebooks notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) $(VENV)-cluster demo-out

@@ -16,12 +16,14 @@ from curation.errors import UserError
 from curation.phases.report.drawn import charts as draw
 from curation.phases.report.numbers.distributions import Distribution, distribution
 from curation.phases.report.numbers.facts import Facts, gather
+from curation.phases.report.numbers.funnel import funnel
 from curation.phases.report.numbers.journal import Journal, journal
+from curation.phases.report.numbers.rules import costs
 from curation.published import listed
 from curation.recipe import Recipe
 from curation.store import Place
 
-__all__ = ["Distribution", "Facts", "Journal", "column", "draw", "read", "run"]
+__all__ = ["Distribution", "Facts", "Journal", "column", "costs", "draw", "funnel", "read", "run"]
 
 
 def read(out: str, recipe: Recipe | None = None) -> Facts:

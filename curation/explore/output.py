@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
 
-from curation import generations, ledger, parts, validate
+from curation import generations, ledger, parts, stats, validate
 from curation.errors import UserError
+from curation.explore.correlations import correlated
 from curation.explore.drawing import Drawing
 from curation.explore.edge import drawn, edge
 from curation.explore.fork import fork
 from curation.explore.rules import moved
 from curation.explore.sweeps import gridded, swept
+from curation.phases.report.numbers.facts import Facts
+from curation.phases.report.numbers.journal import Phase
+from curation.phases.report.numbers.published import Comparison
 from curation.phases.select.what_if import End, Grid, Sweep
 from curation.plan import SELECTION, Plan
 from curation.recipe import Recipe, of_output
 from curation.recipe_select import Bound
 from curation.store import Place
 from curation.whatif import Grounds, joint, what_if
+
+RUNS = pa.schema(
+    [
+        ("phase", pa.string()),
+        ("wall_s", pa.float64()),
+        ("cpu_s", pa.float64()),  # of its units
+        ("units", pa.int64()),
+        ("slowest_s", pa.float64()),  # wall time of one unit
+        ("retries", pa.int64()),
+        ("failed", pa.int64()),  # units that failed every time
+    ]
+)
+
+COMPARED = pa.schema(
+    [
+        ("label", pa.string()),
+        ("ours", pa.int64()),  # kept clips
+        ("share", pa.float64()),  # of 1, as the published ones
+        ("vimeo25m", pa.float64()),
+        ("webvid10m", pa.float64()),
+    ]
+)
 
 
 class Output:
@@ -58,6 +85,55 @@ class Output:
         shards = generations.read(self.place)["shards"]
         wanted = list(columns) or [name for name in self.place.schema(shards[0]["index"]).names if name != "frame_pts"]
         return pa.concat_tables(self.place.table(shard["index"], wanted) for shard in shards)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """All numbers that the report shows; read once."""
+        return stats.read(self.place.root, self.recipe)
+
+    def figure(self, column: str) -> Drawing:
+        """How the clips are spread over one column of numbers, with the thresholds on it."""
+        return Drawing(partial(stats.draw.histogram, stats.column(self.facts, column)))
+
+    def comparison(self, name: str) -> Drawing:
+        """One of LaVie's figures beside what it published: category, duration, caption, aesthetic or height."""
+        return Drawing(partial(stats.draw.comparison, self._compared(name), self.name))
+
+    def compared(self, name: str) -> pa.Table:
+        """The numbers of such a figure; its metadata holds what was published in another form, or not at all."""
+        found = self._compared(name)
+        table = pa.Table.from_pylist([asdict(row) for row in found.bins], schema=COMPARED)
+        return table.replace_schema_metadata({"notes": "\n".join(found.notes)})
+
+    def _compared(self, name: str) -> Comparison:
+        found = {one.name: one for one in self.facts.comparisons}
+        if name not in found:
+            raise UserError(f"{name!r} is none of LaVie's figures; there are {', '.join(found)}")
+        return found[name]
+
+    def words(self) -> pa.Table:
+        """The most frequent words of the kept clips' captions, and how often each occurs."""
+        frequent = self.facts.words.frequent
+        return pa.table({"word": [word for word, _ in frequent], "count": [count for _, count in frequent]})
+
+    def funnel_figure(self) -> Drawing:
+        """From sources to samples, with every reason."""
+        return Drawing(partial(stats.draw.funnel, stats.funnel(self.facts)))
+
+    def costs_figure(self) -> Drawing:
+        """What every rule is against, what it takes of what is left, and what it is alone against."""
+        return Drawing(partial(stats.draw.costs, stats.costs(self.facts)))
+
+    def correlations(self, *columns: str) -> Drawing:
+        """How columns of numbers move together, by rank (Spearman), over the kept clips."""
+        table = self.clips(*columns)
+        table = table.filter(table["kept"]).select(list(columns))
+        return Drawing(partial(correlated, {name: table[name].cast("float64").to_numpy() for name in columns}))
+
+    def runs(self) -> pa.Table:
+        """What every phase took over all runs: time, CPU, units, what was tried again; empty without a log."""
+        journal = stats.run(self.place.root)
+        return pa.Table.from_pylist([_told(phase) for phase in journal.phases.values()] if journal else [], schema=RUNS)
 
     @cached_property
     def sums(self) -> dict:
@@ -116,8 +192,12 @@ class Output:
         from curation.run import Run
 
         recipe = validate.load(str(manifest), Recipe)
-        Run(recipe, self.place.root, update=True, console=Console()).curate()
+        Run(recipe, self.place.root, update=True, console=Console(stderr=True, force_jupyter=False)).curate()
         return Output(self.place.root)
+
+
+def _told(phase: Phase) -> dict[str, object]:
+    return {"phase": phase.name} | {name: getattr(phase, name) for name in RUNS.names[1:]}
 
 
 def _named(threshold: str) -> tuple[str, End]:
