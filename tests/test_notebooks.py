@@ -42,7 +42,7 @@ def test_notebooks_hold_no_logic_of_their_own(path: Path) -> None:
 def dataset(footage: Path, reelmill: Reelmill, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output with a clip that is long enough for every trainer."""
     out = tmp_path_factory.mktemp("notebooks") / "dataset"
-    done = reelmill("curate", footage / "long.mkv", "--out", out, "--set", "split.max_seconds=4")
+    done = reelmill("curate", footage / "long.mkv", "--out", out, "--set", "split.max_seconds=6")
     assert done.returncode == 0, done.stderr
     return out
 
