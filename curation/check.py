@@ -199,7 +199,9 @@ def _media(name: str, content: bytes, row: Row, jail: Jail, clip: Path) -> list[
         found = jail.call("index_image" if row["kind"] == "image" else "index", path, _CLIP_TIMEOUT_S)
     except MediaError as error:
         return [f"{name} does not decode: {error}"]
-    differs = [field for field in ("frames", "frame_pts", "keyframes", "width", "height") if found[field] != row[field]]
+    fields = ["frames", "frame_pts", "keyframes", "width", "height"]
+    fields += ["keyframe_bytes"] if row.get("keyframe_bytes") is not None else []
+    differs = [field for field in fields if found[field] != row[field]]
     return [f"{name}: {field} is not what the index says" for field in differs]
 
 

@@ -244,6 +244,13 @@ _MEDIA_FIELDS = [
     column("frame_pts", pa.list_(pa.int64()), "Timestamp of each frame in display order.", "frame_time_base"),
     column("frame_time_base", pa.string(), "Unit of frame_pts as a fraction of a second."),
     column("keyframes", pa.list_(pa.int32()), "Which frames can be decoded first, as positions in frame_pts."),
+    column(
+        "keyframe_bytes",
+        pa.list_(pa.int64()),
+        "Where the packet of each key frame begins in the media member; packets follow in the order of decoding.",
+        "bytes",
+        null=True,
+    ),
 ]
 
 _SHOWN_FIELDS = [

@@ -39,7 +39,7 @@ _OF_SOURCE = ("source_id", "uri", "mended", "warning")
 
 class Cut(Phase):
     name = "cut"
-    version = 5
+    version = 6
     reads = "clips"
     writes = ("cuts",)
     needs = Needs(cpus=1, memory_mb=1024)

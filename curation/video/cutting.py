@@ -19,6 +19,7 @@ from curation.video.copying import Stretch, copy, inner
 from curation.video.cut import Encoding, encode
 from curation.video.decode import Decoder, Unseekable
 from curation.video.encoders import HELD_TO
+from curation.video.index import index
 from curation.video.packets import Listing, listing
 from curation.video.probe import Header, MediaError, header, opened
 from curation.video.recut import recut
@@ -284,13 +285,15 @@ def _accept(
 ) -> None:
     """Add the sound, and note what the finished cut is."""
     heard = None
+    found = seen.index
     if wanted.sound is not None:
         tick = source.head.time_base
         if source.mended:
             clip.notes.append("no sound: the times of the file had to be mended")
         else:
             heard = sound.add(source.path, clip.target, start_pts * tick, end_pts * tick, wanted.sound)
-    clip.made = seen.index | {
+            found = found | {"keyframe_bytes": index(clip.target, decode=False)["keyframe_bytes"]}
+    clip.made = found | {
         "cut": way,
         "note": "; ".join(clip.notes) or None,
         "start_pts": start_pts,

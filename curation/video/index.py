@@ -18,7 +18,7 @@ def index(path: Path, decode: bool = True) -> dict[str, Any]:
 
     Returns:
         `width`, `height` (pixels), `frames`, `frame_pts` (in `frame_time_base`), `frame_time_base`,
-        `duration_s`, and `keyframes` as positions in `frame_pts`.
+        `duration_s`, `keyframes` as positions in `frame_pts`, and `keyframe_bytes`, where the packet of each begins.
 
     Raises:
         MediaError: a packet has no timestamp, or a frame is missing or cannot be decoded.
@@ -41,7 +41,7 @@ def facts(stream: av.video.stream.VideoStream, demuxed: Iterable[av.Packet]) -> 
     held = sorted(_packets(demuxed))
     if not held:
         raise MediaError("no packets")
-    frame_pts = [pts for pts, _, _ in held]
+    frame_pts = [pts for pts, *_ in held]
     time_base = stream.time_base
     assert time_base is not None
     end = frame_pts[-1] + held[-1][2]
@@ -52,17 +52,18 @@ def facts(stream: av.video.stream.VideoStream, demuxed: Iterable[av.Packet]) -> 
         "frame_pts": frame_pts,
         "frame_time_base": f"{time_base.numerator}/{time_base.denominator}",
         "duration_s": float((end - frame_pts[0]) * time_base),
-        "keyframes": [position for position, (_, key, _) in enumerate(held) if key],
+        "keyframes": [position for position, (_, key, *_) in enumerate(held) if key],
+        "keyframe_bytes": [begins for _, key, _, begins in held if key],
     }
 
 
-def _packets(demuxed: Iterable[av.Packet]) -> Iterator[tuple[int, bool, int]]:
-    """(pts, whether a key frame, duration) of every packet."""
+def _packets(demuxed: Iterable[av.Packet]) -> Iterator[tuple[int, bool, int, int]]:
+    """(pts, whether a key frame, duration, first byte in the file) of every packet."""
     for packet in demuxed:
         if packet.size:
             if packet.pts is None:
                 raise MediaError("a packet has no timestamp")
-            yield packet.pts, packet.is_keyframe, packet.duration or 0
+            yield packet.pts, packet.is_keyframe, packet.duration or 0, packet.pos or 0
 
 
 def _decoded(path: Path) -> list[int]:

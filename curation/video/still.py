@@ -125,6 +125,7 @@ def index(media: Media) -> dict[str, Any]:
         "frame_time_base": "1/1",
         "duration_s": 0.0,
         "keyframes": [0],
+        "keyframe_bytes": [0],
     }
 
 

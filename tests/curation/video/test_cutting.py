@@ -114,6 +114,7 @@ def test_every_copied_picture_is_the_sources_to_the_bit_and_the_row_says_which(
         assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(wanted, got))
         assert _same_times(clip.made, wanted, _tick(sources / name))
         assert index(clip.target)["keyframes"] == clip.made["keyframes"]
+        _assert_key_frames_begin_where_said(clip)
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in ("mpeg4.mp4", "vp9.webm", "open.mp4")])
@@ -273,9 +274,22 @@ def test_sound_stays_where_it_was_heard(
     cut_clips(source, [clip], _wanted(way, sound=wanted), mended=False)
     assert clip.made is not None and clip.made["sound"] == told, clip.failed
     assert index(clip.target)["frame_pts"] == clip.made["frame_pts"]
+    _assert_key_frames_begin_where_said(clip)
     # Frame 30 is shown at 1.2 s, so clicks are at 0.3 and 1.3 s.
     begins = _clicks(clip.target)
     assert len(begins) == 2 and begins == pytest.approx([0.3, 1.3], abs=0.004)
+
+
+def _assert_key_frames_begin_where_said(clip: Clip) -> None:
+    """The bytes there are the packets, and all that comes before the first is what any decoder reads first."""
+    assert clip.made is not None
+    data = clip.target.read_bytes()
+    with av.open(str(clip.target)) as container:
+        keys = sorted((packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.is_keyframe)
+    begins = clip.made["keyframe_bytes"]
+    assert len(begins) == len(clip.made["keyframes"]) == len(keys)
+    assert all(data[at : at + len(packet)] == packet for at, (_, packet) in zip(begins, keys))
+    assert b"moov" in data[: begins[0]]
 
 
 def _clicks(path: Path) -> list[float]:
