@@ -192,7 +192,12 @@ class Output:
         from curation.run import Run
 
         recipe = validate.load(str(manifest), Recipe)
-        Run(recipe, self.place.root, update=True, console=Console(stderr=True, force_jupyter=False)).curate()
+        Run(
+            recipe,
+            self.place.root,
+            update=True,
+            console=Console(stderr=True, force_jupyter=False, force_terminal=False),
+        ).curate()
         return Output(self.place.root)
 
 
