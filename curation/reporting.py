@@ -45,10 +45,7 @@ def report(out: str, to: str | None = None, overrides: Sequence[str] = ()) -> tu
     target = place if to is None else Place(posixpath.dirname(to) or ".")
     size = 0
     with place.claimed() if to is None else contextlib.nullcontext():
-        for name, content in phase.files(place, recipe, made_of):
-            if to is None:
-                target.commit(name, content)
-            elif name == phase.PAGE:
-                target.commit(posixpath.basename(to), content)
+        for name, content in phase.files(place, recipe, made_of, pictures=to is None):
+            target.commit(name if to is None else posixpath.basename(to), content)
             size = len(content)
     return place.url(phase.PAGE) if to is None else to, size

@@ -53,8 +53,11 @@ def write(out: Place, recipe: Recipe, made_of: str) -> None:
         out.commit(name, content)
 
 
-def files(out: Place, recipe: Recipe, made_of: str) -> Iterator[tuple[str, bytes]]:
+def files(out: Place, recipe: Recipe, made_of: str, *, pictures: bool = True) -> Iterator[tuple[str, bytes]]:
     """The pictures and then the page, by their names in an output.
+
+    Args:
+        pictures: also the PNG files, which the page does without.
 
     Raises:
         UserError: a table is missing.
@@ -67,8 +70,9 @@ def files(out: Place, recipe: Recipe, made_of: str) -> Iterator[tuple[str, bytes
     with facts.gather(out, recipe) as found:
         charts = found.distributions
         shown = sheets.shown(out, found)
-        for name, png in figures.figures(found, charts, shown):
-            yield f"report/{name}.png", png
+        if pictures:
+            for name, png in figures.figures(found, charts, shown):
+                yield f"report/{name}.png", png
         run = journal.journal(out)
         predicted = prediction.compared(out) if run else []
         html = page.render(found, charts, shown, run, predicted, made_of, recipe.report.max_mb * 1e6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,19 @@ def a_clip(number: int, **given: Any) -> Row:
     return row | given
 
 
-def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[Row] = (), uncut: int = 0) -> Place:
-    """An output with these clips in three parts by their sources, as the phases before the report leave it."""
+def finished(
+    folder: Path,
+    made: Recipe,
+    clips: Sequence[Row],
+    failed: Sequence[Row] = (),
+    uncut: int = 0,
+    twice: Mapping[str, str] | None = None,
+) -> Place:
+    """An output with these clips in three parts by their sources, as the phases before the report leave it.
+
+    Args:
+        twice: clips that repeat a better one, and which.
+    """
     out = Place(folder)
     named = sorted({clip["source_id"] for clip in clips})
     given = [{"source_id": name, "uri": f"/films/{name}", "kind": "video"} for name in named]
@@ -103,6 +114,14 @@ def finished(folder: Path, made: Recipe, clips: Sequence[Row], failed: Sequence[
         told = [{"clip_id": r["clip_id"], "caption": r["caption"], "caption_words": words(r)} for r in rows]
         parts.commit(out, "captions", unit, told, CAPTIONS, {})
     selection, _ = select.decide(parts.joined(known, parts.read(out, "captions")), rules, captioned=True)
+    if twice:
+        found = [
+            row | {"kept": False, "drop_reasons": ["duplicate"], "duplicate_of": twice[row["clip_id"]]}
+            if row["clip_id"] in twice
+            else row
+            for row in selection.to_pylist()
+        ]
+        selection = tables.table(found, tables.SELECTION)
     out.commit_table("selection.parquet", selection)
     kept = {row["clip_id"] for row in selection.to_pylist() if row["kept"]}
     samples = [row for row in clips if row["clip_id"] in kept]
