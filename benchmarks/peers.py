@@ -94,6 +94,8 @@ def _with_ffmpeg(folder: Path) -> dict[str, str]:
 
 
 def _told(costs: Sequence[tree.Tree], clips: int) -> dict[str, Any]:
+    if not clips:
+        raise RuntimeError("a peer has made no clips")
     return {
         "cpu_s": round(sum(cost.cpu_s for cost in costs), 2),
         "wall_s": round(sum(cost.wall_s for cost in costs), 2),

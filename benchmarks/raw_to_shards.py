@@ -1,19 +1,20 @@
 """Raw films to shards: CPU seconds, wall time and memory of each way of cutting, over a bare decode in the same run.
 
-    python -m benchmarks.raw_to_shards [--footage DIR] [--runs 1] [--ways …] [--peers DIR] [--copies 4] [--json FILE]
+    python -m benchmarks.raw_to_shards [--footage DIR] [--runs 1] [--ways …] [--peers …] [--copies 4] [--json FILE]
 
 The limit is FFmpeg's own decode to nothing on one thread (the wheel's binary). CPU seconds are user and system of all
-processes; they are steadier than wall time on a shared machine. `work` is what workers and their decoders spend on
-units; `whole` is the command with Ray's start, the driver and the report, which a longer run pays once too. Peers are
-counted whole: PySceneDetect's command, and with `--peers DIR` video2dataset 1.3, for which an environment is made
-there. `--copies` is how often the films are there for the comparison of two workers with one; 0 leaves it out.
-Without `--footage` the demo's films are made first.
+processes; they are steadier than wall time on a shared machine. `over_bare_decode` counts what workers and their
+decoders spend on units; `whole_over_bare_decode` the command with Ray's start, the driver and the report, which a
+longer run pays once too. Peers (PySceneDetect's command; video2dataset 1.3, for which `--environment` is made first)
+are counted whole. `--copies` is how often the films are there for the comparison of two workers with one; 0 leaves it
+out. Films are taken without their sound; without `--footage` the demo's are made first.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -23,10 +24,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import imageio_ffmpeg
 
 from benchmarks import cost, peers, tree
 from curation.phases.ingest import MEDIA
@@ -64,15 +67,22 @@ def main() -> None:
     parser.add_argument("--footage", type=Path, help="a folder of films; by default the demo's")
     parser.add_argument("--runs", type=int, default=1, help="runs of each, taken in turn")
     parser.add_argument("--ways", nargs="*", default=_USUAL, choices=WAYS)
-    parser.add_argument("--peers", type=Path, help="where video2dataset's environment is, or is to be made")
+    parser.add_argument("--peers", nargs="*", default=["PySceneDetect"], choices=["PySceneDetect", "video2dataset"])
+    environment = "of video2dataset; made where it is not there"
+    parser.add_argument("--environment", type=Path, default=Path(".venv-video2dataset"), help=environment)
     parser.add_argument("--copies", type=int, default=4, help="of the films, for two workers over one; 0: leave it out")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     chosen = parser.parse_args()
-    python = peers.python_of_video2dataset(chosen.peers.absolute()) if chosen.peers else None
+    others: dict[str, Callable[..., dict[str, Any]]] = {}
+    if "PySceneDetect" in chosen.peers:
+        others["PySceneDetect"] = peers.pyscenedetect
+    if "video2dataset" in chosen.peers:
+        python = peers.python_of_video2dataset(chosen.environment.absolute())
+        others["video2dataset"] = functools.partial(peers.video2dataset, python)
     with tempfile.TemporaryDirectory(prefix="reelmill-bench-") as folder:
         footage = chosen.footage or _demo_footage(Path(folder))
-        films = sorted(path.absolute() for path in footage.rglob("*") if path.suffix.lower() in MEDIA)
-        runs = [_run(films, Path(folder) / str(number), chosen.ways, python) for number in range(chosen.runs)]
+        films = _silent(footage, Path(folder) / "silent")
+        runs = [_run(films, Path(folder) / str(number), chosen.ways, others) for number in range(chosen.runs)]
         figures = _summary(runs, films)
         if chosen.copies:
             figures["two workers over one"] = _scaling(films, chosen.copies, Path(folder))
@@ -87,18 +97,35 @@ def _demo_footage(folder: Path) -> Path:
     return folder / "footage"
 
 
-def _run(films: Sequence[Path], folder: Path, ways: Sequence[str], python: Path | None) -> dict[str, Any]:
+def _silent(footage: Path, folder: Path) -> list[Path]:
+    """The films of a folder without their sound, which peers would encode and we leave out.
+
+    Files that FFmpeg cannot read are left out: peers would end at them.
+    """
+    folder.mkdir()
+    films = []
+    for path in sorted(path for path in footage.rglob("*") if path.suffix.lower() in MEDIA):
+        film = folder / path.name
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", f"file:{path.absolute()}", "-map", "0:V:0"]
+        command += ["-c", "copy", f"file:{film}"]
+        if subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0:
+            films.append(film)
+        else:
+            film.unlink(missing_ok=True)
+    return films
+
+
+def _run(
+    films: Sequence[Path], folder: Path, ways: Sequence[str], others: Mapping[str, Callable[..., dict[str, Any]]]
+) -> dict[str, Any]:
     """Everything once, in turn."""
     footage = _linked(films, 1, folder / "films")
     sides: dict[str, Callable[[Path], dict[str, Any]]] = {
-        way: lambda out, way=way: _curate([str(footage)], out, WAYS[way]) for way in ways
+        way: functools.partial(_curate, [str(footage)], WAYS[way]) for way in ways
     }
-    for name, copying in {"encoding": False, "copying": True}.items():
-        sides[f"PySceneDetect, {name}"] = lambda out, copying=copying: peers.pyscenedetect(films, out, copying=copying)
-        if python is not None:
-            sides[f"video2dataset, {name}"] = lambda out, copying=copying: peers.video2dataset(
-                python, films, out, copying=copying
-            )
+    for peer, cut in others.items():
+        sides[f"{peer}, encoding"] = functools.partial(cut, films, copying=False)
+        sides[f"{peer}, copying"] = functools.partial(cut, films, copying=True)
     decode = cost.bare_decode(films)
     run: dict[str, Any] = {"bare decode": {"cpu_s": round(decode.cpu_s, 2), "wall_s": round(decode.wall_s, 2)}}
     for number, (name, side) in enumerate(sides.items()):
@@ -116,7 +143,7 @@ def _linked(films: Sequence[Path], copies: int, folder: Path) -> Path:
     return folder
 
 
-def _curate(given: Sequence[str], out: Path, way: Sequence[str]) -> dict[str, Any]:
+def _curate(given: Sequence[str], way: Sequence[str], out: Path) -> dict[str, Any]:
     """A whole run in a process of its own."""
     whole = tree.run(_command(given, out, way))
     return {

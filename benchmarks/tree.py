@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,17 +53,18 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
     """The cost of a command that must succeed, until all of its processes have ended.
 
     Raises:
-        subprocess.CalledProcessError: it failed; `output` is what it said.
+        RuntimeError: it failed; the text ends with what it said.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     before, began = _waited_cpu_s(), time.monotonic()
     look = _Look()
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    )
-    while process.poll() is None:
-        look.again()
-        time.sleep(_LOOK_S)
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)
+        while process.poll() is None:
+            look.again()
+            time.sleep(_LOOK_S)
+        words.seek(0)
+        said = words.read().decode(errors="replace")
     wall = time.monotonic() - began
     while time.monotonic() - began - wall < _LINGER_S:
         look.again()
@@ -73,7 +75,7 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
             break
     look.again()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said[-2000:]}")
     return Tree(_waited_cpu_s() - before + look.forgotten_s, wall, look.largest_mb, look.together_mb)
 
 
