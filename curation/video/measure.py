@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import av
 import cv2
@@ -19,13 +18,12 @@ from curation.video.tiny import alike, values
 from curation.video.upright import upright_vector
 
 # Motion and thumbnails are slow properties and cost as much as decoding, so they are sampled: every so many frames of
-# the nominal rate where another picture is seen than the last time, else half as often.
+# the nominal rate where another picture is seen than the last time, else less often.
 SAMPLED_FRAMES = 16
 _SAME_PICTURE = 0.8
 # A frame that differs this much from the one before may begin a scene, which then needs a picture of its own,
-# however short it is: the third frame after, when an encoder has recovered its quality. Mean difference.
-_JUMP = 8.0
-_AFTER_JUMP = 3
+# however short it is. Mean difference.
+JUMP = 8.0
 _HISTOGRAM_BINS = 128
 # Frames that are measured at once. Calls for single frames cost more than what they do.
 _BLOCK = 32
@@ -33,15 +31,6 @@ BLANK = np.zeros((), FRAME)
 BLANK["number"], BLANK["histogram"] = -1, 1.0
 for _name in ("sharpness", "motion", "motion_x", "motion_y"):
     BLANK[_name] = np.nan
-
-
-class Step(NamedTuple):
-    """From one measured frame to the next, which in a fast pass may be frames away."""
-
-    before: int
-    number: int
-    content: float
-    alike: float
 
 
 class Measurer:
@@ -54,6 +43,10 @@ class Measurer:
 
     _motion_reach = 1
     """Frames from a sample to the one that motion is measured to, at most."""
+    _after_jump = 3
+    """Measured frames from a jump to its picture: an encoder must have recovered its quality."""
+    _calm_periods = 2
+    """Periods of sampling that are one while the same picture is seen."""
 
     def __init__(self, head: Header, series: Path, thumbnails: Path, *, size: int, histogram: bool = False):
         # Pictures are so small that sharing them out costs more than it gives.
@@ -101,7 +94,7 @@ class Measurer:
 
     def warm(self, pts: int, frame: av.VideoFrame) -> None:
         """Take a frame before the first one only to compare with."""
-        self.shrinker.shrink(frame, self._smalls[1])
+        self._shrink(frame, self._smalls[1])
         self._look_around(pts, 1)
         self._smalls[0] = self._smalls[1]
         self._records[0] = BLANK
@@ -142,8 +135,11 @@ class Measurer:
             self._measure_block()
         self._held += 1
         self._records[self._held] = BLANK
-        self.shrinker.shrink(frame, self._smalls[self._held])
+        self._shrink(frame, self._smalls[self._held])
         return self._held
+
+    def _shrink(self, frame: av.VideoFrame, into: np.ndarray) -> None:
+        self.shrinker.shrink(frame, into)
 
     def _measure_block(self) -> None:
         """Measure the frames held and write their records, but for the last one, for which a sample may wait."""
@@ -174,12 +170,14 @@ class Measurer:
 
     def _look_around(self, pts: int, place: int) -> bool:
         """Whether to sample a frame."""
+        self._since_jump = 0 if self._jumps(place) else self._since_jump + 1
+        due = self._is_due(pts, self._smalls[place])
+        return due or self._since_jump == self._after_jump
+
+    def _jumps(self, place: int) -> bool:
+        """Whether a frame of the block differs from the one before as a new scene does."""
         small, before = self._smalls[place], self._smalls[place - 1]
-        compares = self._has_before or place > 1
-        jumps = compares and cv2.norm(small, before, cv2.NORM_L1) > _JUMP * small.size
-        self._since_jump = 0 if jumps else self._since_jump + 1
-        due = self._is_due(pts, small)
-        return due or self._since_jump == _AFTER_JUMP
+        return (self._has_before or place > 1) and cv2.norm(small, before, cv2.NORM_L1) > JUMP * small.size
 
     def _is_due(self, pts: int, small: np.ndarray) -> bool:
         """Whether to sample; by the clock and not by counting, so that segments take the samples of the whole file."""
@@ -191,7 +189,7 @@ class Measurer:
         began, self._period_began = self._period_began, tiny
         if before is None or began is None:
             return False
-        return period % 2 == 0 or alike(values(tiny), values(began)) < _SAME_PICTURE
+        return period % self._calm_periods == 0 or alike(values(tiny), values(began)) < _SAME_PICTURE
 
     def _finish_sample(self, number: int, pts: int, place: int) -> None:
         """A sampled frame waits for the one after it, which motion is measured to."""

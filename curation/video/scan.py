@@ -22,10 +22,11 @@ import numpy as np
 from curation.video import clips, jpegs
 from curation.video.bridge import BridgingMeasurer
 from curation.video.decode import Decoder, Unseekable
-from curation.video.fast import Skimmer, lighten, plan
+from curation.video.fast import Skimmer, lighten
 from curation.video.gradual import Transition, transitions
 from curation.video.measure import Measurer
 from curation.video.probe import Header, MediaError, claimed_s, header, opened
+from curation.video.promise import plan
 from curation.video.remote import Media
 from curation.video.scenes import hard_cuts
 from curation.video.segments import Segment
@@ -154,6 +155,7 @@ def skim(media: Media, settings: Settings, stem: Path, segment: Segment | None =
         finally:
             if measurer is not None:
                 measurer.__exit__(*sys.exc_info())
+        skimmer.trust(measurer)
         skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps), measurer)
         cuts = hard_cuts(Series([series]), settings.detector, settings.threshold, head.rate, settings.min_frames)
         skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps, cuts), measurer)

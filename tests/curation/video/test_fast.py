@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from curation.video.decode import Unseekable
+from curation.video.probe import opened
+from curation.video.promise import plan
 from curation.video.scan import conclude, measure, part, scan, skim
-from curation.video.segments import divided
+from curation.video.segments import Segment, divided
 from curation.video.series import Series
 from curation.video.settings import Settings
 from tests import films, odd
@@ -23,6 +25,8 @@ ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "pyramid.mp4": ("libx264", {"preset": "medium", "g": "250"}),
     "no-scenecut.mkv": ("libx264", {"preset": "veryfast", "bf": "3", "g": "100", "sc_threshold": "0"}),
     "no-b-frames.mp4": ("libx264", {"preset": "ultrafast", "g": "48"}),
+    # Both fields in one picture, block by block (MBAFF). Fields coded as pictures of their own (PAFF) x264 cannot make.
+    "interlaced.ts": ("libx264", {"preset": "medium", "g": "60", "flags": "+ildct+ilme", "x264-params": "tff=1"}),
     "mpeg4.mp4": ("mpeg4", {"g": "12", "bf": "2", "qscale": "3"}),
     "vp9.webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "60", "b": "600k"}),
 }
@@ -65,8 +69,18 @@ def test_frames_are_left_out_and_the_others_are_not_spoilt(made: Path, tmp_path:
     fast = Series([Path(skim(made / name, FAST, tmp_path / "fast")["series"])])
     assert np.array_equal(exact.column("pts"), fast.column("pts"))
     off = np.abs(exact.tiny(0, len(exact)).astype(int) - fast.tiny(0, len(fast))).mean((1, 2, 3))
+    unseen = _in_tails(made / name)
     assert np.median(off) < 1.5
-    assert off.max() < 12
+    assert np.delete(off, unseen).max() < 12
+    assert unseen
+
+
+def _in_tails(path: Path) -> list[int]:
+    """Frames that are left out at the ends of calm groups."""
+    with opened(path) as (container, stream):
+        planned = plan(container, stream, Segment())
+    places = [place for tail in planned.tails for place in range(tail.first, tail.end)]
+    return [planned.pts.index(planned.packets[place].pts) for place in places]
 
 
 @pytest.mark.parametrize("name", ["pyramid.mp4", "mpeg4.mp4", "vp9.webm"])
