@@ -7,7 +7,9 @@ in one piece.
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -44,6 +46,7 @@ ROWS = pa.schema(
         pa.field("keyframes", pa.list_(pa.int32())),
     ]
 )
+_SHARD = ROWS.get_field_index("shard")
 COLUMNS: tuple[Column, ...] = ("shard", "kind", "frames", "width", "height", "duration_s", "fps")
 # Rows in one batch of the file. A row is found by its batch, so these should be few; they are in memory while written.
 _BATCH = 16_384
@@ -57,7 +60,8 @@ class Index:
         self._files = [rows, columns]
         file = pa.ipc.open_file(pa.memory_map(rows.name))
         self.facts: dict[str, Any] = json.loads(file.schema.metadata[b"facts"])
-        self._table: pa.Table = file.read_all()
+        self._batches = [file.get_batch(number) for number in range(file.num_record_batches)]
+        self._ends = list(itertools.accumulate(map(len, self._batches)))
         self._columns = pa.ipc.open_file(pa.memory_map(columns.name)).read_all().combine_chunks()
 
     @classmethod
@@ -89,7 +93,7 @@ class Index:
         return index
 
     def __len__(self) -> int:
-        return len(self._table)
+        return self._ends[-1] if self._ends else 0
 
     def column(self, name: Column) -> NDArray:
         """One value for every row, mapped from the file."""
@@ -101,9 +105,8 @@ class Index:
 
     def entry(self, number: int, shards: list[str]) -> Entry:
         """A row; `shards` are the addresses that its shard's number counts."""
-        if not 0 <= number < len(self._table):
-            raise IndexError(number)
-        row = self._table.slice(number, 1).to_pylist()[0]
+        batch, place = self._find(number)
+        row = {name: column[place].as_py() for name, column in zip(ROWS.names, batch.columns)}
         kind = KINDS[row["kind"]]
         index = None
         if kind == "video" and row["time_base"] is not None:
@@ -121,11 +124,18 @@ class Index:
 
     def shard_of(self, number: int) -> int:
         """The position of a row's shard in the dataset."""
-        return int(self._table["shard"][number].as_py())
+        batch, place = self._find(number)
+        return int(batch.column(_SHARD)[place].as_py())
+
+    def _find(self, number: int) -> tuple[pa.RecordBatch, int]:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        found = bisect.bisect_right(self._ends, number)
+        return self._batches[found], number - (self._ends[found] - len(self._batches[found]))
 
     def rows(self, start: int, count: int) -> pa.Table:
         """Some of the rows."""
-        return self._table.slice(start, count)
+        return pa.Table.from_batches(self._batches, ROWS).slice(start, count)
 
     def close(self) -> None:
         """Let the cache drop the files when it needs room. What was mapped stays readable."""
