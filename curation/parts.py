@@ -24,6 +24,9 @@ from curation.tables import Row
 _FOOTER = b"reelmill"
 _THREADS = 8
 
+# Footers that were read, with the version of their files: a run asks for them again and again.
+_read: dict[str, tuple[tuple[int, ...] | None, dict[str, Any]]] = {}
+
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -69,7 +72,17 @@ def revoke(out: Place, table: str, unit: int, fingerprint: str) -> None:
 def footers(out: Place, table: str) -> dict[int, dict[str, Any]]:
     """The footers of all finished parts."""
     numbers = units(out, table)
-    return dict(zip(numbers, ahead(lambda unit: footer(out, table, unit), numbers)))
+
+    def read(unit: int) -> dict[str, Any]:
+        file = path(table, unit)
+        version = out.version(file)
+        known, said = _read.get(out.url(file), (None, {}))
+        if version is None or known != version:
+            said = footer(out, table, unit)
+            _read[out.url(file)] = version, said
+        return said
+
+    return dict(zip(numbers, ahead(read, numbers)))
 
 
 def ahead(read: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:

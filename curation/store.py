@@ -128,6 +128,14 @@ class Place:
                 name for name in names if name.endswith(suffix) and name != LOCK and not _TEMPORARY.match(name)
             )
 
+    def version(self, path: str) -> tuple[int, ...] | None:
+        """What tells a file on a disk from another one of that name; None elsewhere."""
+        if not self.local:
+            return None
+        with telling("look at", self.url(path)):
+            found = os.stat(self._full(path))
+            return found.st_ino, found.st_size, found.st_mtime_ns
+
     @_patient
     def read(self, path: str) -> bytes:
         with telling("read", self.url(path)):
