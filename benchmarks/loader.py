@@ -1,6 +1,6 @@
 """What a clip costs the loader, against decoding the same frames bare and against how tars are usually read.
 
-    python -m benchmarks.loader --footage DIR [--work DIR] [--clips 40] [--runs 3] [--millions 5] [--json FILE]
+    python -m benchmarks.loader --footage DIR [--work DIR] [--clips 40] [--runs 3] [--parts PARTS] [--json FILE]
 
 The footage (720p, long groups of pictures) is curated twice: cut by copy, so that the tars hold the originals, and
 encoded as our shards are by default. 16 frames at a drawn stride of 2 to 4 are taken to 320x512, one thread. Sides on
@@ -12,9 +12,10 @@ the originals:
     decord small the same with decord's own resize
     whole clip   webdataset reads the tar, PyAV decodes all of the clip
 
-`own shards` is the loader on the encoded ones. Each side is a process of its own; what is counted is its CPU time for
-so many clips after two for warming up. Sides take turns, and ratios are taken turn by turn. `--millions` also opens a
-dataset of so many millions of samples, made by `benchmarks.multiplied`, at its first and at its last sample.
+`own shards` is the loader on the encoded ones. What is counted is CPU time, after two clips for warming up. Sides take
+turns in one process, and ratios are taken turn by turn. The parts: `sides`; `cores`, two threads against two
+processes; `memory` over ten times as many clips; `large`, opening a dataset of five million samples, made by
+`benchmarks.multiplied`, at its first and at its last.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where the two datasets are, or are made")
     parser.add_argument("--clips", type=int, default=40, help="clips of each side in a turn")
     parser.add_argument("--runs", type=int, default=3, help="turns of each side")
-    parser.add_argument("--millions", type=float, default=0.0, help="also a dataset of so many million samples")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--side", help="one side, in this process")
+    parser.add_argument("--millions", type=float, default=5.0, help="samples of the large dataset")
+    parser.add_argument("--parts", default="sides,cores,memory,large", help="what to measure, of these")
+    parser.add_argument("--json", type=Path, help="where to write the figures; other parts' stay")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.side:
         print(json.dumps(_side(chosen.side, chosen.work, chosen.clips)))
@@ -67,15 +69,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="reelmill-bench-") as folder:
         work = chosen.work or Path(folder)
         _curated(chosen.footage, work)
-        found = {"machine": cost.machine(), "clips": chosen.clips, **_sides(work, chosen.clips, chosen.runs)}
-        found["ways to share cores"] = _ways(work, chosen.clips, chosen.runs)
-        found["memory"] = _run("memory", work, 10 * chosen.clips)
-        if chosen.millions:
-            found["large"] = _large(work, chosen.millions)
-    text = json.dumps(found, indent=1)
-    print(text)
+        found = {"machine": cost.machine()}
+        for part in chosen.parts.split(","):
+            found[part] = {
+                "sides": lambda: _sides(work, chosen.clips, chosen.runs),
+                "cores": lambda: _cores(work, chosen.clips, chosen.runs),
+                "memory": lambda: _run("memory", work, 10 * chosen.clips),
+                "large": lambda: _large(work, chosen.millions),
+            }[part]()
+            print(json.dumps({part: found[part]}, indent=1), flush=True)
     if chosen.json:
-        chosen.json.write_text(text + "\n")
+        before = json.loads(chosen.json.read_text()) if chosen.json.exists() else {}
+        chosen.json.write_text(json.dumps({**before, **found}, indent=1) + "\n")
 
 
 def _curated(footage: Path | None, work: Path) -> None:
@@ -101,23 +106,34 @@ def _sides(work: Path, clips: int, runs: int) -> dict[str, Any]:
 
     Of `own shards`, how many times more the loader gives on them than on the originals.
     """
+    cv2.setNumThreads(1)
+    streams: dict[str, Iterator[float]] = {}
+    for side, name in SIDES.items():
+        try:
+            streams[side] = _STREAMS[side](
+                work / name / "manifest.json", sorted((work / name / "shards").glob("*.tar"))
+            )
+            next(streams[side]), next(streams[side])
+        except ImportError as error:
+            print(f"{side}: {error.name} is not installed: pip install {error.name}", file=sys.stderr)
+            streams.pop(side)
     turns: list[dict[str, float]] = []
     bytes_per_clip: dict[str, float] = {}
     for turn in range(runs):
         took: dict[str, float] = {}
-        for side in SIDES:
-            found = _run(side, work, clips)
-            if "skipped" in found:
-                print(f"{side}: {found['skipped']}", file=sys.stderr)
-                continue
-            took[side] = found["cpu_ms"]
-            bytes_per_clip[side] = found.get("bytes", 0.0)
-            print(f"turn {turn}: {side} {found['cpu_ms']:.1f} ms", file=sys.stderr)
+        for side, stream in streams.items():
+            before, total = time.process_time(), 0.0
+            for _ in range(clips):
+                total += next(stream)
+            took[side] = (time.process_time() - before) / clips * 1000
+            bytes_per_clip[side] = total / clips
+            print(f"turn {turn}: {side} {took[side]:.1f} ms", file=sys.stderr)
         turns.append(took)
     times = {side: statistics.median(turn[side] for turn in turns) for side in turns[0]}
     ratios = {side: [turn[side] / turn["reelmill"] for turn in turns] for side in times if side != "reelmill"}
     ratios["own shards"] = [turn["reelmill"] / turn["own shards"] for turn in turns]
     return {
+        "clips": clips,
         "cpu_ms_a_clip": {side: round(value, 1) for side, value in times.items()},
         "times_faster": {
             side: {"median": round(statistics.median(values), 2), "turns": [round(value, 2) for value in values]}
@@ -129,7 +145,7 @@ def _sides(work: Path, clips: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _ways(work: Path, clips: int, runs: int) -> dict[str, Any]:
+def _cores(work: Path, clips: int, runs: int) -> dict[str, Any]:
     """Two threads of one process against two processes of one thread each: clips a second on the clock, and CPU."""
     turns: dict[str, list[dict[str, float]]] = {"threads": [], "processes": []}
     for _ in range(runs):
@@ -168,22 +184,8 @@ def _large(work: Path, millions: float) -> dict[str, Any]:
 
 
 def _side(side: str, work: Path, clips: int) -> dict[str, Any]:
-    """One side in this process."""
-    cv2.setNumThreads(1)
-    if side.startswith("open "):
-        return _opening(work, int(side.split()[1]))
-    if side in ("threads", "memory", "rank 0", "rank 1"):
-        return _shared(side, work, clips)
-    tars = sorted((work / SIDES[side] / "shards").glob("*.tar"))
-    try:
-        stream = _STREAMS[side](work / SIDES[side] / "manifest.json", tars)
-        next(stream), next(stream)
-    except ImportError as error:
-        return {"skipped": f"{error.name} is not installed: pip install {error.name}"}
-    before, total = time.process_time(), 0.0
-    for _ in range(clips):
-        total += next(stream)
-    return {"cpu_ms": (time.process_time() - before) / clips * 1000, "bytes": total / clips}
+    """What needs a process of its own."""
+    return _opening(work, int(side.split()[1])) if side.startswith("open ") else _shared(side, work, clips)
 
 
 def _loader(manifest: Path, **more: Any) -> Any:
@@ -210,7 +212,7 @@ def _bare(manifest: Path, tars: list[Path]) -> Iterator[float]:
     loader = _loader(manifest, batch=1)
     cursor, data = loader.position.cursor, loader.plan.data
     jobs = []
-    for _ in range(200):
+    for _ in range(250):
         choice = loader.plan.take(cursor)[0].clip
         entry = choice.dataset.entry(choice.draws.number)
         taken = piece(entry.index, FRAMES, data, choice.draws.rng("clip"))

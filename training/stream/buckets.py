@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from training.recipe_data import Data
 from training.stream.dataset import KINDS, Dataset
+
+_UNKNOWN = -100.0
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,17 @@ def rows(dataset: Dataset, data: Data) -> Rows:
     rates = np.asarray(dataset.column("fps"))
     shapes = data.shapes
     lengths = sorted({shape.frames or 0 for shape in shapes}, reverse=True)
-    ratio = _ratio(np.asarray(dataset.column("height")), np.asarray(dataset.column("width")))
     chosen = np.full(len(dataset), -1, np.int16)
     for length in lengths:
         fits = video & (chosen < 0) & (frames >= needed(data, length, rates))
         fits |= video & (frames == 0) & (length == lengths[-1])
-        numbers = [number for number, shape in enumerate(shapes) if shape.frames == length]
-        best, distance = np.full(len(dataset), numbers[0], np.int16), np.full(len(dataset), np.inf)
-        for number in numbers:
-            away = np.abs(ratio - _ratio(*np.asarray(shapes[number].size)))
-            nearer = away < distance - 1e-6
-            best[nearer], distance[nearer] = number, away[nearer]
-        chosen[fits] = best[fits]
+        chosen[fits] = _nearest(dataset, {n: shape.size for n, shape in enumerate(shapes) if shape.frames == length})[
+            fits
+        ]
     clips = np.flatnonzero(chosen >= 0)
+    alone = len(shapes) == 1
     return Rows(
-        buckets=tuple(np.flatnonzero(chosen == number) for number in range(len(shapes))),
+        buckets=(clips,) if alone else tuple(np.flatnonzero(chosen == number) for number in range(len(shapes))),
         clips=clips,
         images=np.flatnonzero(~video),
         short=int(video.sum()) - len(clips),
@@ -75,7 +74,21 @@ def needed(data: Data, frames: int, rates: NDArray) -> NDArray:
     return np.ceil((frames - 1) * strides - 1e-3).astype(np.int64) + 1
 
 
+def _nearest(dataset: Dataset, sizes: Mapping[int, tuple[int, int]]) -> NDArray[np.int16]:
+    """The number of the size that is nearest to each sample's by shape, the first where that is not known."""
+    best = np.full(len(dataset), min(sizes), np.int16)
+    if len(sizes) == 1:
+        return best
+    ratio = _ratio(np.asarray(dataset.column("height")), np.asarray(dataset.column("width")))
+    least = np.full(len(dataset), np.inf)
+    for number, size in sizes.items():
+        distance = np.abs(ratio - np.log(size[1] / size[0]))
+        nearer = (distance < least - 1e-6) & (ratio != _UNKNOWN)
+        best[nearer], least[nearer] = number, distance[nearer]
+    return best
+
+
 def _ratio(height: NDArray, width: NDArray) -> NDArray:
-    """The logarithm of width over height; 0 where they are not known."""
+    """The logarithm of width over height."""
     known = (height > 0) & (width > 0)
-    return np.log(np.where(known, width, 1) / np.where(known, height, 1))
+    return np.where(known, np.log(np.where(known, width, 1) / np.where(known, height, 1)), _UNKNOWN)

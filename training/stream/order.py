@@ -38,14 +38,15 @@ class Epoch:
     """The order of one epoch.
 
     Args:
-        shards: the shard of every sample, rising; int (samples,).
+        shards: the shard of every sample, from 0 and never falling; int (samples,).
         window: shards that are mixed at any time.
         key: seed, epoch, the dataset's hash, and whatever else tells this order from others.
     """
 
     def __init__(self, shards: NDArray, window: int, *key: str | int):
         self.key = key
-        numbers, starts, counts = np.unique(shards, return_index=True, return_counts=True)
+        starts = np.flatnonzero(np.diff(shards, prepend=-1))
+        numbers, counts = shards[starts], np.diff(starts, append=len(shards))
         self.samples = len(shards)
         self._whole = window >= len(numbers)
         if self._whole:
