@@ -82,19 +82,24 @@ def size_of(row: Row) -> int | None:
 
 
 def chosen(probed: Sequence[Probed], most: int, chance: np.random.Generator) -> list[tuple[Probed, float]]:
-    """At most so many sources in an order of chance, each with its weight in means of what a second costs.
+    """At most so many sources in an order of chance, each with the seconds that it stands for.
 
-    All of them where they are few, weighted by their seconds. Of more, those that stand at equal steps of seconds in
-    the list sorted by strata: systematic sampling with probability proportional to size (Madow 1949), which gives
-    every stratum its share; a source's weight is how often it was met.
+    All of them where they are few. Of more, those that are longer than their share are certain; others are met by equal
+    steps of seconds through the list sorted by strata: systematic sampling with probability proportional to size (Madow
+    1949), which gives every stratum its share.
     """
-    usable = [one for one in probed if one.error is None and one.seconds > 0]
+    usable = sorted((one for one in probed if one.error is None and one.seconds > 0), key=lambda one: -one.seconds)
+    certain, left = 0, sum(one.seconds for one in usable)
+    while certain < min(most, len(usable)) and usable[certain].seconds * (most - certain) >= left:
+        left -= usable[certain].seconds
+        certain += 1
+    met = [(one, one.seconds) for one in usable[:certain]]
     if len(usable) <= most:
         met = [(one, one.seconds) for one in usable]
-    else:
-        usable.sort(key=lambda one: one.stratum)  # stable: by chance within a stratum
-        ends = np.cumsum([one.seconds for one in usable])
-        steps = (np.arange(most) + chance.random()) * ends[-1] / most
-        at, times = np.unique(np.searchsorted(ends, steps, side="right").clip(max=len(usable) - 1), return_counts=True)
-        met = [(usable[place], float(count)) for place, count in zip(at, times)]
+    elif steps := most - certain:
+        # Sorting is stable: within a stratum they stand by length, so that all lengths are met.
+        rest = sorted(usable[certain:], key=lambda one: one.stratum)
+        ends = np.cumsum([one.seconds for one in rest])
+        places = (np.arange(steps) + chance.random()) * ends[-1] / steps
+        met += [(rest[at], left / steps) for at in np.searchsorted(ends, places, side="right").clip(max=len(rest) - 1)]
     return [met[at] for at in chance.permutation(len(met))]

@@ -175,12 +175,15 @@ def _source(number: int, seconds: float, container: str = "mp4") -> Probed:
 
 def test_every_stratum_has_its_share_of_the_sample() -> None:
     probed = [_source(number, 20.0 + number % 7, "mp4" if number % 4 else "webm") for number in range(400)]
+    total = sum(one.seconds for one in probed)
     picked = chosen(probed, 40, np.random.default_rng(0))
-    assert sum(weight for _, weight in picked) == 40
-    share = Counter(one.stratum[0] for one, _ in picked)
-    assert share[".mp4"] in (29, 30, 31)
-    giant = chosen([*probed, _source(999, 1e5)], 40, np.random.default_rng(0))
-    assert max(giant, key=lambda pair: pair[1])[0].seconds == 1e5
+    assert len({one.row["source_id"] for one, _ in picked}) == 40
+    assert sum(weight for _, weight in picked) == pytest.approx(total)
+    assert Counter(one.stratum[0] for one, _ in picked)[".mp4"] in (29, 30, 31)
+    giants = chosen([*probed, _source(998, 1e5), _source(999, 3e5)], 40, np.random.default_rng(0))
+    assert len({one.row["source_id"] for one, _ in giants}) == 40
+    assert {weight for one, weight in giants if one.seconds > 1e4} == {1e5, 3e5}
+    assert sum(weight for _, weight in giants) == pytest.approx(total + 4e5)
 
 
 def _totals(population: Sequence[tuple[float, float]], measured: int, seed: int) -> np.ndarray:
