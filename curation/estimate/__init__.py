@@ -121,7 +121,7 @@ def estimate(recipe: Recipe, asked: Asked = Asked(), cluster: Cluster | None = N
             "phases": prediction.phases(),
             **prediction.whole(),
         },
-        "notes": _notes(recipe, found, probed, len(films), cluster),
+        "notes": [*_out_of_time(len(mixed), found), *_notes(recipe, found, probed, len(films), cluster)],
     }
 
 
@@ -179,6 +179,13 @@ def _strata(probed: Sequence[Probed], found: Measured) -> list[dict[str, Any]]:
     measured = Counter(source.probed.stratum for source in found.sources if source.probed.row["kind"] == "video")
     names = ("container", "length_class", "size_class", "probed", "measured")
     return [dict(zip(names, (*stratum, count, measured[stratum]))) for stratum, count in sorted(there.items())]
+
+
+def _out_of_time(picked: int, found: Measured) -> list[str]:
+    left_out = picked - len(found.sources) - len(found.skipped)
+    if left_out <= 0:
+        return []
+    return [f"time ran out: {left_out} of {picked} chosen sources were not measured; give more --seconds"]
 
 
 def _notes(recipe: Recipe, found: Measured, probed: Sequence[Probed], films: int, cluster: Cluster | None) -> list[str]:
