@@ -11,7 +11,7 @@ filled in evenly between its neighbours.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import av.container
@@ -33,9 +33,9 @@ _CHANGE = 5.0
 # Neighbours that differ as two shots do: by content score, by pattern, and more than the steps beside them.
 _SHOT_ALIKE = 0.85
 _SHOT_RATIO = 1.3
-# A cut is judged by the frames beside it, which must not have been made up where they change.
+# A cut is judged by the frames beside it, which must not have been made up where they change by such a share of it.
 _BESIDE = 3
-_STIR = 5.0
+_STIR = 0.3
 # A picture that changes so many times as much as in all the time before has jumped.
 _JUMP = 1.5
 
@@ -135,21 +135,23 @@ class Skimmer:
                 if measurer.moved(step.before, step.number) >= _JUMP * measurer.moved(step.before, recently):
                     measurer.hold(at)
 
-    def doubtful(self, steps: Sequence[Step], cuts: Sequence[int] = ()) -> list[Step]:
+    def doubtful(self, steps: Sequence[Step], cuts: Mapping[int, float] | None = None) -> list[Step]:
         """Gaps that hide more than an even change.
 
         Their ends differ as two shots do, and more than the frames beside them; or a cut is near, which is
-        judged by the frames beside it, and something moves.
+        judged by the frames beside it, and they may have changed nearly as much.
+
+        Args:
+            cuts: numbers of frames and their content scores.
         """
         found = []
         for before, step, after in zip([None, *steps], steps, [*steps[1:], None]):
             if step.number - step.before == 1:
                 continue
             beside = max(other.content if other else 0.0 for other in (before, after))
-            at = bisect_right(cuts, step.before - _BESIDE)
-            near = at < len(cuts) and cuts[at] <= step.number + _BESIDE
             shot = step.content >= SHOT_CONTENT and step.alike < _SHOT_ALIKE and step.content >= _SHOT_RATIO * beside
-            if shot or (near and step.content >= _STIR):
+            near = range(step.before - _BESIDE, step.number + _BESIDE + 1)
+            if shot or any(step.content >= _STIR * cuts[number] for number in near if cuts and number in cuts):
                 found.append(step)
         return found
 

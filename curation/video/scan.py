@@ -157,8 +157,10 @@ def skim(media: Media, settings: Settings, stem: Path, segment: Segment | None =
                 measurer.__exit__(*sys.exc_info())
         skimmer.trust(measurer)
         skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps), measurer)
-        cuts = hard_cuts(Series([series]), settings.detector, settings.threshold, head.rate, settings.min_frames)
-        skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps, cuts), measurer)
+        seen = Series([series])
+        cuts = hard_cuts(seen, settings.detector, settings.threshold, head.rate, settings.min_frames)
+        content = {cut: float(seen.column("content")[cut]) for cut in cuts}
+        skimmer.revisit(container, stream, skimmer.doubtful(measurer.steps, content), measurer)
         facts = {"frames": len(planned.pts), "end_pts": planned.end_pts, "mended": False, "sizes": sorted(sizes)}
         return _part(container, stream, head, measurer, series, thumbnails) | facts | {"fault": None}
 
