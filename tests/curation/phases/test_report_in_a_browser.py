@@ -29,8 +29,8 @@ TOO_WIDE = """[document.documentElement, ...document.querySelectorAll('main *, h
   .filter(one => one.getBoundingClientRect().right > WIDTH + 1 && !one.closest('.scroll, .track, pre'))
   .map(one => one.tagName + '.' + one.className)"""
 # Names of rows that are squeezed to a few letters a line.
-SQUEEZED = "[...document.querySelectorAll('th[scope=row]')]"
-SQUEEZED += ".filter(one => one.getBoundingClientRect().width < 48).length"
+SQUEEZED = """[...document.querySelectorAll('th[scope=row]')].map(one => one.getBoundingClientRect())
+  .filter(box => box.height > 80 && box.height > box.width).length"""
 # Charts in which the numbers below the axis lie on each other.
 OVERLAPPING = """[...document.querySelectorAll('.ticks')].filter(one => {
   const boxes = [...one.children].map(tick => tick.getBoundingClientRect());
