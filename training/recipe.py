@@ -156,7 +156,7 @@ FREE = (
     "data.threads",
     "data.prefetch",
     "data.read",
-    "data.decoder",
+    "data.max_failures",
     "data.cache_dir",
     "data.cache_bytes",
     "train.out",

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
 from conftest import COLOURS, encode, frame_index, pictures
+from PIL import Image
 
 from training.stream.dataset import FrameIndex
-from training.stream.decode import DecodeError, covering, decode
+from training.stream.decode import DecodeError, covering, decode, image
 
 
 def all_frames(media: bytes) -> np.ndarray:
@@ -96,3 +97,31 @@ def test_a_frame_that_is_not_there_is_an_error(media: bytes) -> None:
     shifted = FrameIndex([pts + 1 for pts in index.pts], index.time_base, index.keyframes)
     with pytest.raises(DecodeError, match="frame 20 at"):
         decode(media, [20], shifted, size=(16, 16))
+
+
+def jpeg(width: int, height: int, *, turned: bool = False) -> bytes:
+    """Red above, blue below, as it is shown; `turned` stores it on its side."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[: height // 2, :, 0] = picture[height // 2 :, :, 2] = 220
+    shown, exif, out = Image.fromarray(picture), Image.Exif(), io.BytesIO()
+    if turned:
+        shown, exif[0x0112] = shown.transpose(Image.Transpose.ROTATE_90), 6
+    shown.save(out, "JPEG", exif=exif, quality=95)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("native", [False, True])
+def test_images_are_upright_and_cover_the_size(turned: bool, native: bool) -> None:
+    picture = image(jpeg(1200, 900, turned=turned), size=(48, 48), native=native)
+    assert picture.shape == ((900, 1200, 3) if native else (48, 64, 3))
+    quarter = picture.shape[0] // 4
+    assert picture[quarter].mean(axis=0) == pytest.approx([220, 0, 0], abs=12)
+    assert picture[-quarter].mean(axis=0) == pytest.approx([0, 0, 220], abs=12)
+    assert image(jpeg(20, 30), size=(48, 48), native=native).shape == (72, 48, 3)
+
+
+@pytest.mark.parametrize("media", [b"", b"GIF89a" * 20, jpeg(100, 100)[:300]])
+def test_what_is_no_whole_image_is_refused(media: bytes) -> None:
+    with pytest.raises(DecodeError):
+        image(media, size=(16, 16))

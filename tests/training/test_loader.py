@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 from conftest import Clip, squares, write_dataset
+from PIL import Image
 
 from curation.errors import UserError
 from training.recipe_data import Data
@@ -183,3 +186,23 @@ def test_a_dataset_without_any_good_sample_says_so(tmp_path: Path) -> None:
     clips = [Clip(f"clip{i}", damage=b"damaged" * 50) for i in range(3)]
     with pytest.raises(UserError, match="none of its samples can be used"):
         taken(loader(write_dataset(tmp_path / "data", clips)), 1)
+
+
+def test_images_of_a_foreign_dataset_are_the_single_frames(dataset: Path, tmp_path: Path) -> None:
+    """As LaVie mixes WebVid10M and Laion5B: clips of ours, and tars as img2dataset writes them."""
+    with webdataset.TarWriter(str(tmp_path / "00000.tar")) as tar:
+        for number in range(6):
+            out = io.BytesIO()
+            Image.new("RGB", (40, 30), (40 * number, 0, 0)).save(out, "JPEG")
+            tar.write({"__key__": f"picture{number}", "jpg": out.getvalue(), "txt": f"shade {number}"})
+    sources = [{"url": str(dataset), "name": "web"}, {"url": str(tmp_path / "{00000..00000}.tar"), "name": "laion"}]
+    found = taken(loader(dataset, url=None, datasets=sources, cache_dir=str(tmp_path / "cache")), 3)
+    shades = [
+        (caption, round(float(pixels[4 + number, ..., 0].mean()) / 40))
+        for batch in found
+        for captions, pixels in zip(batch.captions, batch.pixels)
+        for number, caption in enumerate(captions[1:])
+    ]
+    assert len(shades) == 12 and all(caption == f"shade {shade}" for caption, shade in shades)
+    assert sorted(shade for _, shade in shades[:6]) == list(range(6))
+    assert all(captions[0].endswith("square") for batch in found for captions in batch.captions)

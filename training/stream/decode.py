@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from curation.errors import UserError
 from training.stream.dataset import FrameIndex
@@ -118,15 +118,9 @@ def image(media: bytes, *, size: tuple[int, int], native: bool = False) -> NDArr
             height, width = fitted(high, wide, size, native)
             if not native:
                 picture.draft("RGB", (height, width) if turned else (width, height))
-            upright = _upright(picture).convert("RGB")
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
             if upright.size != (width, height):
                 upright = upright.resize((width, height), Image.Resampling.BILINEAR)
             return np.asarray(upright)
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
         raise DecodeError(" ".join(str(error).split()) or type(error).__name__) from error
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(picture)
