@@ -8,9 +8,9 @@ the originals:
 
     bare         the same frames by PyAV, their media in memory: the limit
     reelmill     the loader, whole batches
-    decord       webdataset reads the tar, decord gives the frames at full size, OpenCV resizes them
+    decord       webdataset reads the tars, decord gives the same frames at full size, OpenCV resizes them
     decord small the same with decord's own resize
-    whole clip   webdataset reads the tar, PyAV decodes all of the clip
+    whole clip   webdataset reads the tars, PyAV decodes all of each clip
 
 `own shards` is the loader on the encoded ones. What is counted is CPU time, after two clips for warming up. Sides take
 turns in one process, and ratios are taken turn by turn. The parts: `sides`; `cores`, two threads against two
@@ -21,23 +21,29 @@ processes; `memory` over ten times as many clips; `large`, opening a dataset of 
 from __future__ import annotations
 
 import argparse
+import functools
 import io
+import itertools
 import json
-import random
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
 from benchmarks import cost
+from training.stream.clips import piece
+from training.stream.dataset import FrameIndex
+from training.stream.decode import covering
+from training.stream.decode_pyav import frames
 
 FRAMES, STRIDES, SIZE = 16, (2, 4), (320, 512)
 DATA = {"view": "base", "frames": FRAMES, "stride": STRIDES, "size": SIZE, "images": 0}
@@ -73,7 +79,7 @@ def main() -> None:
         for part in chosen.parts.split(","):
             found[part] = {
                 "sides": lambda: _sides(work, chosen.clips, chosen.runs),
-                "cores": lambda: _cores(work, chosen.clips, chosen.runs),
+                "cores": lambda: _cores(work, 4 * chosen.clips, chosen.runs),
                 "memory": lambda: _run("memory", work, 10 * chosen.clips),
                 "large": lambda: _large(work, chosen.millions),
             }[part]()
@@ -204,97 +210,74 @@ def _reelmill(manifest: Path, tars: list[Path]) -> Iterator[float]:
         yield loader.report().bytes_per_clip
 
 
-def _bare(manifest: Path, tars: list[Path]) -> Iterator[float]:
-    """The frames of the same samples, in the same order, with nothing else."""
-    from training.stream.clips import piece
-    from training.stream.decode_pyav import frames
-
+@functools.lru_cache(maxsize=1)
+def _jobs(manifest: Path) -> list[tuple[bytes, list[int], FrameIndex]]:
+    """Media, frames and index of the first samples, as the loader takes them."""
     loader = _loader(manifest, batch=1)
-    cursor, data = loader.position.cursor, loader.plan.data
-    jobs = []
-    for _ in range(250):
+    cursor, jobs = loader.position.cursor, []
+    for _ in range(80):
         choice = loader.plan.take(cursor)[0].clip
         entry = choice.dataset.entry(choice.draws.number)
-        taken = piece(entry.index, FRAMES, data, choice.draws.rng("clip"))
+        taken = piece(entry.index, FRAMES, loader.plan.data, choice.draws.rng("clip"))
         jobs.append((choice.dataset.media(entry), taken.frames, entry.index))
-    for media, wanted, index in jobs:
+    return jobs
+
+
+def _bare(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    for media, wanted, index in itertools.cycle(_jobs(manifest)):
         for _ in frames(media, wanted, index, size=SIZE):
             pass
         yield 0.0
 
 
-def _clips(tars: list[Path]) -> Iterator[bytes]:
-    """Media of tars as webdataset gives it, again and again."""
+def _from_tars(manifest: Path, tars: list[Path]) -> Iterator[tuple[bytes, list[int]]]:
+    """The same clips and frames, for each of which webdataset has read a sample from the tars."""
     import webdataset
 
-    stream = webdataset.WebDataset([str(tar) for tar in tars], shardshuffle=100, seed=0, empty_check=False).shuffle(16)
-    while True:
-        for sample in stream:
-            yield sample["mp4"]
+    def read() -> Iterator[Any]:
+        while True:
+            yield from webdataset.WebDataset([str(tar) for tar in tars], shardshuffle=100, seed=0).shuffle(16)
+
+    for (media, wanted, _), _ in zip(itertools.cycle(_jobs(manifest)), read()):
+        yield media, wanted
 
 
-def _wanted(length: int, rng: random.Random) -> list[int]:
-    stride = rng.randint(STRIDES[0], min(STRIDES[1], (length - 1) // (FRAMES - 1)))
-    start = rng.randrange(length - (FRAMES - 1) * stride)
-    return [start + number * stride for number in range(FRAMES)]
-
-
-def _crop(pictures: list[Any]) -> np.ndarray:
+def _crop(pictures: Sequence[Any]) -> np.ndarray:
     stack = np.stack(pictures)
     top, left = (stack.shape[1] - SIZE[0]) // 2, (stack.shape[2] - SIZE[1]) // 2
     return np.ascontiguousarray(stack[:, top : top + SIZE[0], left : left + SIZE[1]])
 
 
-def _covering(height: int, width: int) -> tuple[int, int]:
-    from training.stream.decode import covering
-
-    high, wide = covering(height, width, SIZE)
-    return wide, high
-
-
-def _long_enough(length: int) -> bool:
-    return length > (FRAMES - 1) * STRIDES[0]
+def _small(picture: np.ndarray) -> np.ndarray:
+    height, width = covering(picture.shape[0], picture.shape[1], SIZE)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _decord(manifest: Path, tars: list[Path]) -> Iterator[float]:
     import decord
 
-    rng = random.Random(0)
-    for media in _clips(tars):
-        reader = decord.VideoReader(io.BytesIO(media), num_threads=1)
-        if not _long_enough(len(reader)):
-            continue
-        pictures = reader.get_batch(_wanted(len(reader), rng)).asnumpy()
-        small = _covering(*pictures.shape[1:3])
-        _crop([cv2.resize(picture, small, interpolation=cv2.INTER_LINEAR) for picture in pictures])
+    for media, wanted in _from_tars(manifest, tars):
+        pictures = decord.VideoReader(io.BytesIO(media), num_threads=1).get_batch(wanted).asnumpy()
+        _crop([_small(picture) for picture in pictures])
         yield 0.0
 
 
 def _decord_small(manifest: Path, tars: list[Path]) -> Iterator[float]:
     import decord
 
-    rng, small = random.Random(0), _covering(720, 1280)
-    for media in _clips(tars):
-        reader = decord.VideoReader(io.BytesIO(media), width=small[0], height=small[1], num_threads=1)
-        if not _long_enough(len(reader)):
-            continue
-        _crop(list(reader.get_batch(_wanted(len(reader), rng)).asnumpy()))
+    height, width = covering(720, 1280, SIZE)
+    for media, wanted in _from_tars(manifest, tars):
+        reader = decord.VideoReader(io.BytesIO(media), width=width, height=height, num_threads=1)
+        _crop(list(reader.get_batch(wanted).asnumpy()))
         yield 0.0
 
 
 def _whole(manifest: Path, tars: list[Path]) -> Iterator[float]:
-    import av
-
-    rng = random.Random(0)
-    for media in _clips(tars):
+    for media, wanted in _from_tars(manifest, tars):
         with av.open(io.BytesIO(media)) as container:
             container.streams.video[0].codec_context.thread_count = 1
             pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        if not _long_enough(len(pictures)):
-            continue
-        small = _covering(*pictures[0].shape[:2])
-        wanted = _wanted(len(pictures), rng)
-        _crop([cv2.resize(pictures[number], small, interpolation=cv2.INTER_LINEAR) for number in wanted])
+        _crop([_small(pictures[number]) for number in wanted])
         yield 0.0
 
 
