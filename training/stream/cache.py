@@ -3,7 +3,7 @@
 A file has a name that says what it is (of an address and a version), and is whole or not there: it is made under a
 temporary name, at its full length from the start so that its room is taken, and renamed. Locks are the system's, which
 gives them back when a process ends:
-- `.lock` is held while room is made, a moment at a time;
+- `.lock` is held while room is made and while a file gets its name, a moment at a time;
 - `.lock-ENDING-XX` while a file with this ending whose name begins with XX is made, so that others wait for it
   instead of making it too;
 - every unfinished file by its maker: what is not locked was left by a killed process, and goes away;
@@ -210,8 +210,8 @@ class Part:
         self._file.flush()
         os.truncate(self._file.fileno(), self._file.tell())
         os.fsync(self._file.fileno())
-        # Under its new name it counts as unused as soon as the lock is gone, not before.
-        os.rename(self.path, target)
+        with self._cache._locked(".lock"):  # who counts files at this moment could see it under neither name
+            os.rename(self.path, target)
 
     def drop(self) -> None:
         # A disk that is full is told of before this; what is still unwritten does not matter then.
