@@ -251,8 +251,9 @@ def published(recipe: Recipe) -> dict[str, Any]:
 
 
 def deciding(settings: Recipe | dict[str, Any]) -> dict[str, Any]:
-    """What decides an output's bytes of a recipe, or of what `published` gave of one."""
+    """What decides an output's bytes but for its report, of a recipe or of what `published` gave of one."""
     decide = published(settings) if isinstance(settings, Recipe) else copy.deepcopy(settings)
+    decide.pop("report", None)
     for key in WITHOUT_EFFECT:
         *folders, name = key.split(".")
         place: Any = decide
