@@ -49,11 +49,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def everything(collection: Path) -> dict[str, Any]:
     """What measuring all of it gives, which is what a run would."""
-    return estimate(_recipe(collection, *_LOOSE), Asked(sample=100))
+    return estimate(_recipe(collection, *_LOOSE), _ALL)
 
 
 _LOOSE = ("select={max_frozen: null, rules: [{field: frames, min: 16}, {field: signal, min: p20}]}",)
-_SAMPLE = Asked(sample=6, excerpt_s=6, seed=1)
+# No clock decides what is measured.
+_LONG_S = 36000.0
+_ALL = Asked(sample=100, seconds=_LONG_S)
+_SAMPLE = Asked(sample=6, seconds=_LONG_S, excerpt_s=6, seed=1)
 
 
 def _amounts(told: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -69,7 +72,7 @@ def sampled(collection: Path) -> dict[str, Any]:
 
 
 def test_plan_that_measures_all_predicts_the_run_that_came(footage: Path, dataset: Path, tmp_path: Path) -> None:
-    told = estimate(_recipe(footage))
+    told = estimate(_recipe(footage), _ALL)
     out = tmp_path / "out"
     shutil.copytree(dataset, out)
     (out / PREDICTION).write_text(json.dumps(told))
@@ -110,7 +113,7 @@ def test_remote_sources_are_measured_as_they_are_read(
     table = tmp_path / "films.csv"
     url = serve(collection)
     table.write_text("uri\n" + "".join(f"{url}/{number:02d}.mp4\n" for number in (1, 3, 5)) + f"{url}/none.mp4\n\n")
-    told = estimate(_recipe(table))
+    told = estimate(_recipe(table), _ALL)
     assert told["population"]["sources"] == 4
     assert told["predicted"]["sources"]["ok"]["mid"] == 3
     assert told["predicted"]["sources"]["failed"]["mid"] == 1
@@ -128,7 +131,7 @@ def test_images_and_films_are_estimated_apart(collection: Path, tmp_path: Path) 
         f"name: both\nsources:\n  - files: {collection}/0[1-5].mp4\n  - {{files: {tmp_path}, kind: image}}\n"
         "select: {rules: []}\nshard: {short_side: 64}\n"
     )
-    told = estimate(load(str(manifest)), Asked(sample=3))
+    told = estimate(load(str(manifest)), Asked(sample=3, seconds=_LONG_S))
     assert told["population"]["images"] == 9
     assert told["sample"]["measured"] == 6
     assert told["predicted"]["sources"]["ok"]["mid"] == pytest.approx(told["population"]["videos"] + 9)
@@ -137,7 +140,7 @@ def test_images_and_films_are_estimated_apart(collection: Path, tmp_path: Path) 
 def test_endpoint_is_not_asked_and_the_cluster_has_its_price(collection: Path, sampled: dict[str, Any]) -> None:
     settings = ("caption={from: [endpoint], endpoint: {url: 'http://127.0.0.1:9/v1', model: m}}", *_LOOSE)
     machines = cluster("cpus=8,gpus=1,cpu_price=0.5,gpu_price=2")
-    told = estimate(_recipe(collection / "01.mp4", *settings), Asked(), machines)
+    told = estimate(_recipe(collection / "01.mp4", *settings), _ALL, machines)
     said = told["predicted"]
     assert said["samples"]["in shards"]["mid"] > 0
     assert any("endpoint was not asked" in note for note in told["notes"])
@@ -157,7 +160,7 @@ def test_cluster_is_read_from_words_and_files(tmp_path: Path) -> None:
 def test_sources_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "no.mp4").write_text("no film at all")
     with pytest.raises(UserError, match="none of 1 sources can be read: not a media file"):
-        estimate(_recipe(tmp_path))
+        estimate(_recipe(tmp_path), _ALL)
 
 
 def test_run_takes_a_place_that_holds_a_prediction_alone(footage: Path, tmp_path: Path) -> None:
