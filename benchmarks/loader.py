@@ -9,6 +9,7 @@ the originals:
     bare         the same frames by PyAV, their media in memory: the limit
     reelmill     the loader, whole batches
     decord       webdataset reads the tars, decord gives the same frames at full size, OpenCV resizes them
+    decord tensor  the same with torch's bilinear resize of float tensors, as video datasets of trainers do (Latte's)
     decord small the same with decord's own resize
     whole clip   webdataset reads the tars, PyAV decodes all of each clip
 
@@ -51,11 +52,12 @@ SIDES = {
     "bare": "originals",
     "reelmill": "originals",
     "decord": "originals",
+    "decord tensor": "originals",
     "decord small": "originals",
     "whole clip": "originals",
     "own shards": "own",
 }
-TARGETS = {"bare": 0.9, "decord": 2.2, "decord small": 1.25, "whole clip": 4.0, "own shards": 4.0}
+TARGETS = {"bare": 0.9, "decord": 2.2, "decord tensor": 2.2, "decord small": 1.25, "whole clip": 4.0, "own shards": 4.0}
 
 
 def main() -> None:
@@ -262,6 +264,20 @@ def _decord(manifest: Path, tars: list[Path]) -> Iterator[float]:
         yield 0.0
 
 
+def _decord_tensor(manifest: Path, tars: list[Path]) -> Iterator[float]:
+    import decord
+    import torch
+
+    torch.set_num_threads(1)
+    for media, wanted in _from_tars(manifest, tars):
+        pictures = decord.VideoReader(io.BytesIO(media), num_threads=1).get_batch(wanted).asnumpy()
+        size = covering(pictures.shape[1], pictures.shape[2], SIZE)
+        video = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+        small = torch.nn.functional.interpolate(video, size=size, mode="bilinear", align_corners=False)
+        _crop(list(small.byte().permute(0, 2, 3, 1).numpy()))
+        yield 0.0
+
+
 def _decord_small(manifest: Path, tars: list[Path]) -> Iterator[float]:
     import decord
 
@@ -285,6 +301,7 @@ _STREAMS: dict[str, Callable[[Path, list[Path]], Iterator[float]]] = {
     "bare": _bare,
     "reelmill": _reelmill,
     "decord": _decord,
+    "decord tensor": _decord_tensor,
     "decord small": _decord_small,
     "whole clip": _whole,
     "own shards": _reelmill,
