@@ -157,7 +157,9 @@ def test_images_of_a_dataset_come_once_an_epoch_beside_the_clips() -> None:
 def test_without_images_the_single_frames_are_of_other_clips() -> None:
     for pick in plan(Synthetic("web", [9]), images=4, batch=9).take(Cursor()):
         assert len(pick.images) == 4
-        assert pick.clip.draws.number not in [int(choice.rows[choice.place]) for choice in pick.images]
+        others = [int(choice.rows[choice.place]) for choice in pick.images]
+        assert pick.clip.draws.number not in others
+        assert len(set(others)) == 4
 
 
 def test_a_dataset_that_grows_is_taken_up_at_the_end_of_an_epoch() -> None:

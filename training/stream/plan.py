@@ -193,10 +193,12 @@ class Plan:
         return Choice(order.dataset, order.rows, place, draws)
 
     def _frames_of_others(self, clip: Choice) -> tuple[Choice, ...]:
-        """Clips of the same dataset for single frames; never the clip itself, unless it is alone."""
+        """Clips of the same dataset for single frames: different ones where there are as many, and never
+        the clip itself unless it is alone."""
         rows = next(stock.of(clip.dataset).rows.clips for stock in self.stocks if stock.has(clip.dataset))
         own = int(np.searchsorted(rows, clip.draws.number))
-        steps = clip.draws.rng("images").integers(1, max(2, len(rows)), self.data.images)
+        others, rng = max(1, len(rows) - 1), clip.draws.rng("images")
+        steps = 1 + rng.choice(others, self.data.images, replace=others < self.data.images)
         return tuple(
             Choice(clip.dataset, rows, (own + int(step)) % len(rows), clip.draws, f"image-{number}")
             for number, step in enumerate(steps)
