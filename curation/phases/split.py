@@ -27,7 +27,7 @@ _OF_SCAN = ("duration_s", "frames", "fps", "width", "height", "codec", "time_bas
 
 class Split(Phase):
     name = "split"
-    version = 9
+    version = 10
     reads = "inputs"
     writes = ("sources", "clips")
     needs = Needs(cpus=1, memory_mb=1024)

@@ -52,8 +52,8 @@ _JOINED_FADES = 12
 """Transitions of one kind with no more frames between them are one. A fade out and in may rest at its black longer."""
 
 # The rule: certainty = logistic(bias + weights · measures). See `_traced`.
-WEIGHTS = (4.11, -41.86, -4.94, -0.21, 1.50, -1.64, -1.41, 0.35, 0.00, 9.45)
-BIAS = -10.20
+WEIGHTS = (4.37, -44.26, -6.31, 0.07, 1.37, -1.42, -1.83, 0.39, 0.07, 7.76)
+BIAS = -11.40
 CERTAIN = 0.88
 
 

@@ -21,8 +21,8 @@ from curation.video.tiny import all_alike, differ, values
 _LEAST_RATIO = 1.3
 _LEAST_CONTENT = 6.0
 # The rule: certainty = logistic(bias + weights · measures). See `_measures`.
-WEIGHTS = (1.19, 1.40, 1.19, 0.84, -2.46, 1.14)
-BIAS = -10.76
+WEIGHTS = (1.09, 1.40, 1.22, 0.78, -2.18, 1.24)
+BIAS = -10.91
 CERTAIN = 0.2
 _REACH = 3
 # Frames before and after, counted from the cut, whose patterns are compared.
