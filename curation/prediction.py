@@ -41,7 +41,8 @@ def compared(out: Place) -> list[Line]:
     """
     if not out.exists(PREDICTION) or not out.exists("ledger.json"):
         return []
-    predicted = json.loads(out.text(PREDICTION))["predicted"]
+    told = json.loads(out.text(PREDICTION))
+    predicted, cpus = told["predicted"], told["cluster"]["cpus"]
     sums = json.loads(out.text("ledger.json"))
     lines = [
         _line("clips", "clips", predicted["clips"]["all"], sums["clips"]["all"]),
@@ -52,13 +53,13 @@ def compared(out: Place) -> list[Line]:
         _line("bytes of shards", "bytes", predicted["samples"]["bytes"], sums["samples"]["bytes"]),
     ]
     cpu_s, wall_s, total_s = spent(out)
-    for phase, told in predicted["phases"].items():
+    for phase, took in predicted["phases"].items():
         if phase in cpu_s:
-            lines.append(_line(f"CPU of {phase}", "seconds", told["cpu_s"], cpu_s[phase]))
+            lines.append(_line(f"CPU of {phase}", "seconds", took["cpu_s"], cpu_s[phase]))
     if cpu_s:
         lines.append(_line("CPU of all", "seconds", predicted["cpu_s"], sum(cpu_s.values())))
     if total_s:
-        lines.append(_line("wall time", "seconds", predicted["wall_s"], total_s))
+        lines.append(_line(f"wall time, on {cpus:g} CPUs", "seconds", predicted["wall_s"], total_s))
     return lines
 
 
