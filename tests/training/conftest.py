@@ -52,6 +52,7 @@ def encode(video: np.ndarray, *, rate: int = 24) -> bytes:
     with av.open(out, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options={"g": "16", "bf": "2", "crf": "12"})
         stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], "yuv420p"
+        stream.codec_context.thread_count = 1
         for picture in video:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
