@@ -278,7 +278,8 @@ def test_a_prediction_stands_beside_what_came(out: Place, made: Recipe) -> None:
     told = {"low": 100, "mid": 150, "high": 200}
     amounts = {"clips": dict.fromkeys(("all", "hours", "kept", "kept_hours"), told)}
     amounts |= {"samples": dict.fromkeys(("in shards", "bytes"), told), "phases": {"split": {"cpu_s": told}}}
-    out.commit("prediction.json", json.dumps({"predicted": amounts | {"cpu_s": told, "wall_s": told}}).encode())
+    foretold = {"cluster": {"cpus": 2}, "predicted": amounts | {"cpu_s": told, "wall_s": told}}
+    out.commit("prediction.json", json.dumps(foretold).encode())
     written(out, made)
     rows = {row[0]: row[1:] for row in Page(out).rows if row}
     assert rows["clips"] == ["100", "150", "200", "300", "0.5"]
