@@ -1,0 +1,71 @@
+"""The part of a training recipe that says what is trained: the network and its noise schedule.
+
+Defaults are the published values of LaVie's base model (arXiv 2309.15103 and its released
+inference code). Values that its authors did not publish are marked "ours".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from curation.validate import Config
+from training.recipe_data import Positive
+
+
+class Model(Config):
+    """A 2D UNet of the Stable Diffusion family, inflated to frames."""
+
+    unet: str | None = None
+    """Folder of a diffusers UNet2DConditionModel to start from; random weights unless given."""
+    widths: tuple[Positive, ...] = (320, 640, 1280, 1280)
+    """Channels of each resolution, from fine to coarse; not used with `unet`."""
+    attention: tuple[bool, ...] = (True, True, True, False)
+    """Which resolutions have attention, in space and in time; not used with `unet`."""
+    layers: Positive = 2
+    """Residual blocks at each resolution of the way down; not used with `unet`."""
+    heads: Positive = 8
+    """Attention heads; not used with `unet`."""
+    groups: Positive = 32
+    """Groups of the group norms; not used with `unet`."""
+    vae: str | None = None
+    """Folder of a diffusers AutoencoderKL; the model works on pixels unless given."""
+    text: str | None = None
+    """Folder of a CLIP text model with its tokenizer, kept frozen.
+
+    Unless given, a small CLIP text model that reads bytes is trained along."""
+    text_width: Positive = 768
+    """Channels of the text model that is trained along; not used with `text`."""
+    text_layers: Positive = 12
+    """Layers of the text model that is trained along; not used with `text`."""
+    text_length: Annotated[int, Field(ge=3)] = 77
+    """Tokens that the text model reads, with its begin and end marks; not used with `text`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if len(self.attention) != len(self.widths):
+            raise ValueError(f"attention has {len(self.attention)} entries and widths has {len(self.widths)}")
+        if not any(self.attention):
+            raise ValueError("attention needs at least one true")
+        for width in self.widths:
+            if width % self.groups or width % self.heads:
+                raise ValueError(f"width {width} is not a multiple of heads ({self.heads}) and groups ({self.groups})")
+        if self.text_width % self.heads:
+            raise ValueError(f"text_width {self.text_width} is not a multiple of heads ({self.heads})")
+        return self
+
+
+class Diffusion(Config):
+    """The noise schedule. `linear` is what diffusers calls linear, as in LaVie's released configuration."""
+
+    beta_start: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    """Variance of the noise that the first step adds."""
+    beta_end: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    """Variance of the noise that the last step adds."""
+    schedule: Literal["linear", "scaled_linear"] = "linear"
+    """How the variances lie between the two, by diffusers' names."""
+    steps: Annotated[int, Field(ge=2)] = 1000
+    """Steps from a clean clip to noise."""
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    """What the model predicts: the noise (LaVie's base), or the velocity of Salimans and Ho (arXiv 2202.00512)."""
