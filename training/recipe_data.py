@@ -149,6 +149,9 @@ class Data(Config):
     """Mirror half of the clips, except where the caption names a side; ours."""
     degradation: Degradation = Degradation()
     """Of the view `vsr`."""
+    held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the samples that are never trained on, by a hash of their keys: for `train.held_out` and
+    `train.samples`."""
     window: Positive = 64
     """Shards that are mixed at any time; with as many as the dataset has, the shuffle is over everything."""
     max_failures: Share = 0.1

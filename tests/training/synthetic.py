@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -40,6 +40,9 @@ class Synthetic:
     def column(self, name: Column) -> NDArray:
         return self._columns[name]
 
+    def all_keys(self) -> Iterator[str]:
+        return (f"{self.name}-{number}" for number in range(len(self)))
+
     def entry(self, number: int) -> Entry:
         return Entry(number, f"{self.name}-{number}", "", "video", "mp4", 0, 1, None, "", 100, 4.0, 25.0, 64, 48, None)
 
@@ -56,7 +59,14 @@ class Synthetic:
         pass
 
 
-def plan(*datasets: Synthetic, batch: int = 4, seed: int = 0, weights: Sequence[object] = (), **data: object) -> Plan:
+def plan(
+    *datasets: Synthetic,
+    batch: int = 4,
+    seed: int = 0,
+    weights: Sequence[object] = (),
+    kept_back: bool = False,
+    **data: object,
+) -> Plan:
     """The plan of one dataset or several."""
     sources = [
         {"url": dataset.name, "name": dataset.name, "weight": weights[number] if weights else 1.0}
@@ -64,7 +74,10 @@ def plan(*datasets: Synthetic, batch: int = 4, seed: int = 0, weights: Sequence[
     ]
     settings = Data.model_validate({"datasets": sources, "frames": 16, "images": 0, **data})
     by_name = {dataset.name: dataset for dataset in datasets}
-    stocks = [Stock(Source.model_validate(source), settings, lambda url: by_name[str(url)]) for source in sources]
+    stocks = [
+        Stock(Source.model_validate(source), settings, lambda url: by_name[str(url)], held_out=kept_back)
+        for source in sources
+    ]
     return Plan(stocks, settings, seed=seed, batch=batch)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from synthetic import Synthetic, keys, plan
 
 from curation.errors import UserError
+from training.stream.buckets import kept_back
 from training.stream.order import Epoch, permutation
 from training.stream.plan import Cursor, Draws, turn
 from training.stream.stock import Generation
@@ -191,3 +192,27 @@ def test_purposes_and_samples_draw_different_numbers() -> None:
     numbers = [first.rng("a").random(), first.rng("b").random(), second.rng("a").random()]
     assert len(set(numbers)) == 3
     assert first.rng("a").random() == numbers[0]
+
+
+def test_what_is_held_out_is_never_trained_on_and_both_parts_are_everything() -> None:
+    a = Synthetic("a", [30, 40, 30], kind=[0] * 80 + [1] * 20)
+    trained, held_out = (
+        [pick for _ in range(60) for pick in of.take(at)]
+        for at, of in ((Cursor(), plan(a, held_out=0.3, kept_back=part, images=2, window=2)) for part in (False, True))
+    )
+    seen = [
+        {int(c.rows[c.place]) for pick in picks for c in (pick.clip, *pick.images)} for picks in (trained, held_out)
+    ]
+    assert not seen[0] & seen[1] and seen[0] | seen[1] == set(range(100))
+    assert 15 <= len(seen[1]) <= 45
+    assert {int(row) for pick in trained for row in pick.clip.rows} <= seen[0]  # those that may stand in
+
+
+def test_a_key_stays_on_its_side_when_the_dataset_grows() -> None:
+    small, large = (kept_back(Synthetic("a", [count]), 0.2) for count in (50, 80))
+    assert small.tolist() == large[:50].tolist() and 0 < small.sum() < 50
+
+
+def test_a_share_that_holds_nothing_out_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"data.held_out=1e-06 holds none of its clips out; raise it"):
+        plan(Synthetic("a", [5]), held_out=1e-6, kept_back=True)

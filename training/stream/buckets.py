@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,14 +34,18 @@ class Rows:
         return self.images if use == "images" else self.buckets[int(use)]
 
 
-def rows(dataset: Dataset, data: Data) -> Rows:
-    """Sort the samples of a dataset into buckets.
+def rows(dataset: Dataset, data: Data, *, held_out: bool = False) -> Rows:
+    """Sort the samples of a dataset into buckets: those that are trained on, or those that `data.held_out` keeps back.
 
     A sample goes into the longest bucket that it can fill, and of these into the one whose ratio of width to height
     is nearest, by the ratio of the ratios. What a foreign tar does not tell is taken as fitting, and found out when
     the sample is opened: into the shortest bucket without frames, into the first without a size.
     """
     video = np.asarray(dataset.column("kind")) == KINDS.index("video")
+    image = ~video
+    if data.held_out:
+        part = kept_back(dataset, data.held_out) == held_out
+        video, image = video & part, image & part
     frames = np.asarray(dataset.column("frames"))
     rates = np.asarray(dataset.column("fps"))
     shapes = data.shapes
@@ -57,10 +62,20 @@ def rows(dataset: Dataset, data: Data) -> Rows:
     return Rows(
         buckets=(clips,) if alone else tuple(np.flatnonzero(chosen == number) for number in range(len(shapes))),
         clips=clips,
-        images=np.flatnonzero(~video),
+        images=np.flatnonzero(image),
         short=int(video.sum()) - len(clips),
         longest=int(frames[video].max(initial=0)),
     )
+
+
+def kept_back(dataset: Dataset, share: float) -> NDArray[np.bool_]:
+    """Which samples are never trained on, (samples,): those whose key has a hash in the first `share` of all hashes.
+
+    Nothing but the key counts, so a sample is on the same side in every generation of a growing dataset.
+    """
+    limit = int(share * 2**64)
+    hashes = (hashlib.blake2b(key.encode(), digest_size=8).digest() for key in dataset.all_keys())
+    return np.fromiter((int.from_bytes(digest, "big") < limit for digest in hashes), np.bool_, len(dataset))
 
 
 def needed(data: Data, frames: int, rates: NDArray) -> NDArray:

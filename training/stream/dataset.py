@@ -7,7 +7,7 @@ addresses; below it are manifests, tars, caches and retries.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO, Literal, Protocol
@@ -126,6 +126,9 @@ class Dataset(Protocol):
         whole shards. `kind` is uint8 (a position in `KINDS`), `frames`, `width` and `height` int32, `duration_s` and
         `fps` float32.
         """
+
+    def all_keys(self) -> Iterator[str]:
+        """The keys of all samples, by number."""
 
     def entry(self, number: int) -> Entry:
         """The sample with this number.

@@ -11,7 +11,7 @@ import bisect
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import IO, Any
 
@@ -102,6 +102,11 @@ class Index:
             return np.empty(0, chunked.type.to_pandas_dtype())
         values: NDArray = chunked.chunk(0).to_numpy()
         return values
+
+    def all_keys(self) -> Iterator[str]:
+        """The keys of all rows."""
+        for batch in self._batches:
+            yield from batch.column("key").to_pylist()
 
     def entry(self, number: int, shards: list[str]) -> Entry:
         """A row; `shards` are the addresses that its shard's number counts."""

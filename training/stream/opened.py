@@ -25,6 +25,7 @@ def open_loader(
     world: int = 1,
     allocate: Allocate | None = None,
     agree: Callable[[Generation | None], Generation | None] = lambda newest: newest,
+    held_out: bool = False,
 ) -> Loader:
     """Open the datasets of a recipe, and load from a position on.
 
@@ -32,13 +33,17 @@ def open_loader(
         batch: samples of a step, over all ranks.
         position: where to go on, and what moves; the beginning unless given.
         agree: see `Plan`.
+        held_out: load what `data.held_out` keeps back from training, not the rest.
 
     Raises:
         UserError: a dataset cannot be opened, is another one than before, or has nothing for the view.
     """
     position = position or Position()
     before = position.cursor.generations
-    stocks = [Stock(source, data, _opening(source, data), before.get(source.name, ())) for source in data.sources]
+    stocks = [
+        Stock(source, data, _opening(source, data), before.get(source.name, ()), held_out=held_out)
+        for source in data.sources
+    ]
     plan = Plan(stocks, data, seed=seed, batch=batch, agree=agree)
     make = Maker(data, text_dropout=text_dropout, meter=Meter())
     more = {} if allocate is None else {"allocate": allocate}

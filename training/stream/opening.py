@@ -131,6 +131,9 @@ class Opened:
     def column(self, name: Column) -> NDArray:
         return self._index.column(name)
 
+    def all_keys(self) -> Iterator[str]:
+        return self._index.all_keys()
+
     def entry(self, number: int) -> Entry:
         return self._index.entry(number, self._shown)
 

@@ -45,16 +45,26 @@ class Stock:
     Args:
         opened: opens a dataset by its address.
         before: the generations that a run has read so far, the last one the newest.
+        held_out: hold the samples that `data.held_out` keeps back from training, not the others.
 
     Raises:
         UserError: it cannot be opened, or is another one than the run has read.
     """
 
-    def __init__(self, source: Source, data: Data, opened: Open, before: Sequence[Generation] = ()):
+    def __init__(
+        self,
+        source: Source,
+        data: Data,
+        opened: Open,
+        before: Sequence[Generation] = (),
+        *,
+        held_out: bool = False,
+    ):
         self.source = source
         self.name = source.name
         self._data = data
         self._open = opened
+        self._held_out = held_out
         self._held: dict[str, Held] = {}
         dataset = opened(source.url)
         self._hold(dataset)
@@ -94,6 +104,8 @@ class Stock:
     def nothing(self) -> str:
         """Why it has no clip for the view, as one line."""
         held = self.latest
+        if self._held_out:
+            return f"{held.dataset.url}: data.held_out={self._data.held_out:g} holds none of its clips out; raise it"
         if not held.rows.short:
             return f"{held.dataset.url}: it has no clips, only {len(held.rows.images)} images"
         needs = min(shape.frames or 0 for shape in self._data.shapes)
@@ -116,7 +128,7 @@ class Stock:
         return self._held[wanted.hash]
 
     def _hold(self, dataset: Dataset) -> Held:
-        held = self._held[dataset.hash] = Held(dataset, rows(dataset, self._data))
+        held = self._held[dataset.hash] = Held(dataset, rows(dataset, self._data, held_out=self._held_out))
         self._current = dataset.hash
         while len(self._held) > _KEPT:
             self._held.pop(next(iter(self._held))).dataset.close()
