@@ -36,7 +36,7 @@ from curation.phases.ingest import MEDIA
 
 PHASES = ("split", "score", "caption", "cut", "shard")
 _ENCODING = ["--set", "shard.short_side=null", "--set", f"shard.preset={peers.PRESET}"]
-_ENCODING += ["--set", f"shard.crf={peers.CRF}", "--set", f"shard.gop={peers.GOP}"]
+_ENCODING += ["--set", f"shard.crf={peers.CRF}", "--set", f"shard.gop={peers.GOP}", "--set", "shard.fast_decode=false"]
 # All scenes are kept, so that the peers' work is ours; or the sharper half of each film's, which the peers cannot know
 # before they have encoded all. Where copy and smart cannot be taken, clips fail in the variants `… alone`, so that the
 # figure is that of the way itself; the others encode those clips at full size.

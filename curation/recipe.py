@@ -176,6 +176,10 @@ class Shard(Config):
     """The encoder's speed, by x264's names."""
     gop: int = Field(16, ge=1)
     """Frames between key frames of what is encoded: short ones make random access in training cheap."""
+    fast_decode: bool = True
+    """encode: leave out what costs decoders most (`tune fastdecode` of x264 and x265: the loop filter and, in
+    H.264, CABAC; `fast-decode` of SVT-AV1). Trainers decode in half the time, files are a sixteenth larger. Encoders in
+    hardware have no such setting."""
     audio: Literal["drop", "keep"] | Resampled = "drop"
     """drop, keep (as it is where mp4 can hold it, else as AAC), or a rate and channels, as AAC."""
     samples: int = Field(256, ge=1)

@@ -196,7 +196,9 @@ def wanted(recipe: Recipe) -> Wanted:
     return Wanted(
         way=shard.cut,
         otherwise=shard.otherwise,
-        encoding=Encoding(shard.short_side, shard.crf, shard.preset, shard.gop, encoder, shard.fps),
+        encoding=Encoding(
+            shard.short_side, shard.crf, shard.preset, shard.gop, encoder, shard.fps, fast_decode=shard.fast_decode
+        ),
         least_share=shard.copied_share,
         least_frames=recipe.split.min_frames,
         sound=sounds[audio] if isinstance(audio, str) else Sound(audio.rate, audio.channels),

@@ -45,6 +45,7 @@ class Encoding:
     encoder: str = "libx264"
     """FFmpeg's name."""
     fps: float | None = None
+    fast_decode: bool = True
 
 
 def encode(
@@ -161,7 +162,13 @@ def _command(video: Any, target: Path, time_base: Fraction, size: tuple[int, int
         video,
         f"file:{target}",
         format="mp4",
-        **options(encoding.encoder, crf=encoding.crf, preset=encoding.preset, gop=encoding.gop),
+        **options(
+            encoding.encoder,
+            crf=encoding.crf,
+            preset=encoding.preset,
+            gop=encoding.gop,
+            fast_decode=encoding.fast_decode,
+        ),
         fps_mode="passthrough",
         enc_time_base="filter",
         video_track_timescale=timescale(time_base),

@@ -45,15 +45,17 @@ HELD_TO = {
 """Parameters that hold an encoder to the same bytes on every machine."""
 
 
-def options(encoder: str, *, crf: int, preset: str, gop: int) -> dict[str, str | int]:
+def options(encoder: str, *, crf: int, preset: str, gop: int, fast_decode: bool) -> dict[str, str | int]:
     """FFmpeg's options for an encoder."""
     common: dict[str, str | int] = {"vcodec": encoder, "g": gop}
     if encoder == "libsvtav1":
-        return common | {"crf": crf, "preset": _SVT_PRESETS[preset], "svtav1-params": ":".join(HELD_TO[encoder])}
+        given = ":".join([*HELD_TO[encoder], *(["fast-decode=1"] if fast_decode else [])])
+        return common | {"crf": crf, "preset": _SVT_PRESETS[preset], "svtav1-params": given}
     if encoder in HELD_TO:
         own = {f"{encoder.removeprefix('lib')}-params": ":".join(HELD_TO[encoder])} if HELD_TO[encoder] else {}
         tag = {"tag:v": "hvc1"} if encoder == "libx265" else {}
-        return common | {"crf": crf, "preset": preset, "threads": 1} | own | tag
+        tune = {"tune": "fastdecode"} if fast_decode else {}
+        return common | {"crf": crf, "preset": preset, "threads": 1} | tune | own | tag
     if encoder.endswith("_nvenc"):
         return common | {"rc": "vbr", "cq": crf, "b:v": 0, "preset": _NVENC_PRESETS[preset]}
     if encoder.endswith("_qsv"):
@@ -95,5 +97,5 @@ def _works(encoder: str) -> bool:
 
 
 def _flat(encoder: str) -> list[tuple[str, str | int]]:
-    given = options(encoder, crf=23, preset="veryfast", gop=16)
+    given = options(encoder, crf=23, preset="veryfast", gop=16, fast_decode=True)
     return [("c:v" if name == "vcodec" else name, value) for name, value in given.items()]
