@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from curation.validate import Config
 from training.recipe_data import Data, Positive, Share
 from training.recipe_model import Diffusion, Model
-from training.recipe_train import Optimiser, Train
+from training.recipe_train import Lora, Optimiser, Train
 
-__all__ = ["Data", "Diffusion", "FREE", "Model", "Optimiser", "Positive", "Recipe", "Sample", "Share", "Train"]
+__all__ = ["Data", "Diffusion", "FREE", "Lora", "Model", "Optimiser", "Positive", "Recipe", "Sample", "Share", "Train"]
 
 
 class Sample(Config):
@@ -48,7 +48,7 @@ class Recipe(Config):
         return self
 
 
-# What may change between the parts of one run: it moves no number of the training.
+# What may change between the parts of one run: it moves no number of the training, or only in the last digits.
 FREE = (
     "data.url",  # the datasets' hashes say whether it is the same data
     "data.datasets.*.url",
@@ -60,6 +60,10 @@ FREE = (
     "data.cache_bytes",
     "train.out",
     "train.steps",
+    "train.accumulate",
+    "train.parallel",
+    "train.compile",
+    "train.recompute",
     "train.checkpoint_every",
     "train.keep",
     "train.log_every",

@@ -5,7 +5,7 @@ LaVie published none of these values. Those of Latte, by the same group, are nam
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union
 
 from pydantic import Field
 
@@ -28,15 +28,40 @@ class Optimiser(Config):
     """Largest norm of the gradient; ours."""
 
 
+class Lora(Config):
+    """Low-rank adapters (arXiv 2106.09685) that learn while everything else is frozen."""
+
+    rank: Positive = 16
+    """Of the matrices that are added; ours."""
+    alpha: Union[Positive, None] = None
+    """What is added is scaled by alpha / rank; alpha is rank unless given."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("to_q", "to_k", "to_v", "to_out.0")
+    """Ends of the names of the layers of the network that get one; unless given all projections of its attention."""
+
+
 class Train(Config):
-    """How long to train, and what to leave behind."""
+    """How long to train, how the work is spread, and what to leave behind."""
 
     out: str = "runs/base"
     """Folder of the run: checkpoints, metrics.jsonl and, at the end, model/."""
     steps: Positive = 100_000
     """Optimiser steps; ours."""
     batch: Positive = 8
-    """Clips in one step; ours."""
+    """Clips in one step, over all processes and parts; ours."""
+    accumulate: Positive = 1
+    """Parts that each process cuts its share of a batch into, one after another: memory for time, the same step."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """What several processes do: each holds the whole model (ddp), or a shard of every parameter (fsdp: FSDP2)."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What is multiplied in; parameters, running mean, optimiser, norms and losses are fp32 in any case."""
+    compile: bool = False
+    """Compile the network, block by block."""
+    recompute: bool = False
+    """Compute the inside of each block again on the way back in place of keeping it (activation checkpointing)."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that do not learn: patterns of their names, such as unet.*.attn1.*"""
+    lora: Union[Lora, None] = None
+    """Train adapters alone; `model/` gets them merged."""
     image_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the loss on single frames (alpha in LaVie §3.3; the value is ours)."""
     text_dropout: Share = 0.1

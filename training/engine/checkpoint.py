@@ -1,12 +1,14 @@
 """Checkpoints: whole or not there, tensors as safetensors and all else as JSON, nothing pickled.
 
 OUT/checkpoints/step-00000040/
-  model.safetensors       trained parameters, by name
-  ema.safetensors         their running mean
-  optimiser.safetensors   AdamW's state, "exp_avg/NAME" and so on
-  rng.safetensors         states of torch's generators
+  shard-*.safetensors     what each rank wrote: model/NAME the trained parameters, ema/NAME their running mean,
+                          exp_avg/NAME, exp_avg_sq/NAME and step/NAME of AdamW, rng/DEVICE/RANK of torch's generators
   state.json              step, position in the data, recipe
 OUT/checkpoints/latest    name of the newest
+
+Torch's distributed checkpoints write and read the tensors, so that every rank writes what it holds, what several hold
+is written once, and any number of ranks reads what it needs. Their usual format has a pickle; this one, of the same
+library, has the offsets of every shard in the headers of its safetensors.
 """
 
 from __future__ import annotations
@@ -16,22 +18,32 @@ import json
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from curation.errors import UserError
 from curation.store import Place, explain
 from training.engine.ema import Ema
+from training.engine.ranks import Ranks
 from training.stream.loader import Position
 
 _NAME = re.compile(r"^step-(\d{8,})$")
+
+# It says so for every checkpoint of a single process.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled")
 
 
 @dataclass
@@ -41,7 +53,7 @@ class State:
     step: int
     """Optimiser steps that were taken."""
     position: Position
-    """In the data; it also names the datasets by their hashes."""
+    """In the data, with counts over all ranks; it also names the datasets by their hashes."""
     recipe: dict[str, Any]
     """The resolved recipe."""
 
@@ -66,60 +78,133 @@ def read_state(checkpoint: Path) -> State:
         raise _damaged(checkpoint, error) from error
 
 
-def save(
-    out: Path,
-    state: State,
-    *,
-    parameters: Mapping[str, nn.Parameter],
-    ema: Ema,
-    optimiser: torch.optim.Optimizer,
-    keep: int,
-) -> None:
-    """Write a checkpoint, publish it by one rename, and drop all but the newest `keep`.
+class Learned:
+    """The tensors of a run by their names in checkpoints: parameters, means, optimiser and generators."""
 
-    Raises:
-        UserError: the disk is full or read-only; what was there before is untouched.
+    def __init__(self, parameters: Mapping[str, nn.Parameter], ema: Ema, optimiser: torch.optim.AdamW):
+        self.parameters = parameters
+        self.ema = ema
+        self.optimiser = optimiser
+        _begin(optimiser)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the generators, in the memory where they change."""
+        found = {f"model/{name}": value.detach() for name, value in self.parameters.items()}
+        found |= {f"ema/{name}": value for name, value in self.ema.mean.items()}
+        for name, value in self.parameters.items():
+            found |= {f"{kind}/{name}": part for kind, part in self.optimiser.state[value].items()}
+        return found
+
+
+def _begin(optimiser: torch.optim.AdamW) -> None:
+    """Give AdamW the state that its first step would give it, so that there is something to load into."""
+    for group in optimiser.param_groups:
+        on_device = group["fused"] or group["capturable"]
+        for value in group["params"]:
+            optimiser.state[value] = {
+                "step": torch.zeros((), device=value.device if on_device else "cpu"),
+                "exp_avg": torch.zeros_like(value),
+                "exp_avg_sq": torch.zeros_like(value),
+            }
+
+
+class Checkpoints:
+    """Writes the checkpoints of a run, each behind the training's back; loads one at the start.
+
+    Leaving the context waits for what is being written.
+
+    Args:
+        keep: how many, the newest ones.
     """
-    folder = out / "checkpoints"
-    name = f"step-{state.step:08d}"
-    part = folder / f"{name}.incomplete"
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        save_file({key: value.detach().contiguous() for key, value in parameters.items()}, part / "model.safetensors")
-        save_file(ema.mean, part / "ema.safetensors")
-        save_file(_flat(optimiser, list(parameters)), part / "optimiser.safetensors")
-        save_file(_generators(), part / "rng.safetensors")
-        (part / "state.json").write_text(json.dumps(dataclasses.asdict(state), indent=1))
-        publish(part, folder / name)
-        Place(folder).commit("latest", f"{name}\n".encode())
-        _drop_old(folder, keep)
-    except OSError as error:
-        raise UserError(f"cannot write the checkpoint {folder / name}: {explain(error)}") from error
 
+    def __init__(self, out: Path, ranks: Ranks, *, keep: int):
+        self._folder = out / "checkpoints"
+        self._ranks = ranks
+        self._keep = keep
+        # A group of its own: what is said about a write must not mix with what the training says.
+        self._group: Any = dist.new_group(backend="gloo") if ranks.world > 1 else None
+        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+        self._name = ""
 
-def load(
-    checkpoint: Path,
-    *,
-    parameters: Mapping[str, nn.Parameter],
-    ema: Ema,
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    """Put a checkpoint's tensors in their places.
+    def __enter__(self) -> Checkpoints:
+        return self
 
-    Raises:
-        UserError: it is damaged, or of another model.
-    """
-    try:
-        device = str(next(iter(parameters.values())).device)
-        with torch.no_grad():
-            for name, value in load_file(checkpoint / "model.safetensors", device=device).items():
-                parameters[name].copy_(value)
-        ema.load(load_file(checkpoint / "ema.safetensors", device=device))
-        _unflat(optimiser, list(parameters), load_file(checkpoint / "optimiser.safetensors"))
-        _set_generators(load_file(checkpoint / "rng.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _damaged(checkpoint, error) from error
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self.wait()
+        finally:
+            self._publisher.shutdown(wait=True)
+
+    def save(self, state: State, learned: Learned) -> None:
+        """Copy everything to main memory, and begin to write it; returns when the tensors may change again.
+
+        A write that failed is told by the next call, or by `wait`. What was there before is then untouched.
+
+        Raises:
+            UserError: the checkpoint before could not be written.
+        """
+        self.wait()
+        self._name = f"step-{state.step:08d}"
+        part = self._folder / f"{self._name}.incomplete"
+        text = json.dumps(dataclasses.asdict(state), indent=1)
+        tensors = {**learned.tensors(), **_generators(self._ranks.rank)}
+        try:
+            if self._ranks.first:
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir(parents=True)
+            written = async_save(
+                tensors,
+                storage_writer=HuggingFaceStorageWriter(str(part), save_distributed=True),
+                process_group=self._group,
+            )
+        except (OSError, CheckpointException) as error:
+            raise self._unwritten(error) from error
+        assert isinstance(written, Future)
+        self._writing = self._publisher.submit(self._publish, written, part, text)
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written.
+
+        Raises:
+            UserError: the disk is full or read-only.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            try:
+                writing.result()
+            except (OSError, CheckpointException) as error:
+                raise self._unwritten(error) from error
+
+    def _publish(self, written: Future[Any], part: Path, text: str) -> None:
+        """Give a checkpoint its name by one rename when all ranks have written, and drop old ones after that."""
+        written.result()
+        if self._ranks.first:
+            (part / "state.json").write_text(text)
+            publish(part, part.with_suffix(""))
+            Place(self._folder).commit("latest", f"{part.stem}\n".encode())
+            _drop_old(self._folder, self._keep)
+
+    def _unwritten(self, error: BaseException) -> UserError:
+        return UserError(f"cannot write the checkpoint {self._folder / self._name}: {explain(_cause(error))}")
+
+    def load(self, checkpoint: Path, learned: Learned) -> None:
+        """Put a checkpoint's tensors in their places.
+
+        A rank that the checkpoint knows no generators of keeps its own.
+
+        Raises:
+            UserError: it is damaged, or of another model.
+        """
+        reader = HuggingFaceStorageReader(str(checkpoint))
+        try:
+            saved = reader.read_metadata().state_dict_metadata
+            generators = {name: value for name, value in _generators(self._ranks.rank).items() if name in saved}
+            load({**learned.tensors(), **generators}, storage_reader=reader, process_group=self._group)
+            _set_generators(generators)
+        except (CheckpointException, Exception) as error:  # whatever the reader meets in damaged files
+            raise _damaged(checkpoint, _cause(error)) from error
 
 
 def publish(part: Path, final: Path) -> None:
@@ -157,37 +242,28 @@ def _drop_old(folder: Path, keep: int) -> None:
         shutil.rmtree(folder / f"{name}.old", ignore_errors=True)
 
 
-def _flat(optimiser: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {
-        f"{kind}/{names[number]}": value.contiguous()
-        for number, values in state.items()
-        for kind, value in values.items()
-    }
-
-
-def _unflat(optimiser: torch.optim.Optimizer, names: list[str], flat: Mapping[str, Tensor]) -> None:
-    numbers = {name: number for number, name in enumerate(names)}
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in flat.items():
-        kind, name = key.split("/", 1)
-        state.setdefault(numbers[name], {})[kind] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _generators() -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
+def _generators(rank: int) -> dict[str, Tensor]:
+    states = {f"rng/cpu/{rank}": torch.get_rng_state()}
     if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
+        states[f"rng/cuda/{rank}"] = torch.cuda.get_rng_state()
     return states
 
 
 def _set_generators(states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+    for name, value in states.items():
+        if name.startswith("rng/cpu/"):
+            torch.set_rng_state(value)
+        else:
+            torch.cuda.set_rng_state(value)
 
 
-def _damaged(checkpoint: Path, error: Exception) -> UserError:
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong on the first of the ranks that failed."""
+    if isinstance(error, CheckpointException) and error.failures:
+        return next(iter(error.failures.values()))[0]
+    return error
+
+
+def _damaged(checkpoint: Path, error: BaseException) -> UserError:
     reason = " ".join(str(error).split())[:200]
     return UserError(f"{checkpoint} cannot be used ({reason}); remove that folder to resume from the one before")

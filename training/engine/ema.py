@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from training.engine.parallel import local
+
 
 class Ema:
-    """Exponential mean of parameters, fp32 copies beside them.
+    """Exponential mean of parameters: fp32 copies beside them, sharded where they are.
 
     The decay warms up as min(decay, (1 + step) / (10 + step)), as in diffusers' EMAModel, so that
     the random start is forgotten.
@@ -18,21 +21,33 @@ class Ema:
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float):
         self.decay = decay
         self.mean = {name: value.detach().float().clone() for name, value in parameters.items()}
+        self._parameters = list(parameters.values())
 
     @torch.no_grad()
-    def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
+    def update(self, step: int) -> None:
         """Move towards the parameters after optimiser step `step`, from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        current = [parameters[name].float() for name in self.mean]
-        torch._foreach_lerp_(list(self.mean.values()), current, 1 - decay)
-
-    def load(self, mean: Mapping[str, Tensor]) -> None:
-        """Take over a mean that was saved."""
-        for name, value in self.mean.items():
-            value.copy_(mean[name])
+        mean, current = self._parts()
+        torch._foreach_lerp_(mean, [value.float() for value in current], 1 - decay)
 
     @torch.no_grad()
-    def copy_to(self, parameters: Mapping[str, nn.Parameter]) -> None:
+    def apply(self) -> None:
         """Write the mean over the parameters."""
-        for name, value in self.mean.items():
-            parameters[name].copy_(value)
+        mean, current = self._parts()
+        torch._foreach_copy_(current, mean)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """The mean in the place of the parameters, for a while."""
+        before = [value.clone() for value in self._parts()[1]]
+        self.apply()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self._parts()[1], before)
+
+    def _parts(self) -> tuple[list[Tensor], list[Tensor]]:
+        """What this rank has of the means and of the parameters, in their memory."""
+        mean = [local(value) for value in self.mean.values()]
+        return mean, [local(value.detach()) for value in self._parameters]

@@ -27,7 +27,7 @@ MODEL_FORMAT = "reelmill-model/1"
 
 @contextlib.contextmanager
 def claimed(path: str) -> Iterator[Path]:
-    """The folder of a run for this process alone, without what a killed one left half-written.
+    """The folder of a run for this process (the first of a run's) alone, without what a killed one left half-written.
 
     Raises:
         UserError: it is not a local folder, cannot be written, or another process trains in it.

@@ -14,9 +14,11 @@ from rich.console import Console
 from curation.errors import UserError
 from curation.validate import resolved
 from training import diffusion
-from training.engine import checkpoint, folder
+from training.engine import checkpoint, folder, parallel, trainable
+from training.engine.checkpoint import Checkpoints, Learned, State
 from training.engine.ema import Ema
 from training.engine.metrics import Metrics
+from training.engine.ranks import Ranks, joined
 from training.models.lavie.text_to_video import TextToVideo
 from training.recipe import Recipe
 from training.stream.loader import Batch, Loader, Position
@@ -26,56 +28,63 @@ from training.stream.opened import open_loader
 def run(recipe: Recipe, console: Console) -> None:
     """Train to `train.steps`, from the newest checkpoint of `train.out` if there is one.
 
+    Every process that trains calls this with the same recipe.
+
     Raises:
         UserError: the data, the recipe or the folder cannot be used, or the loss is not finite.
     """
-    with folder.claimed(recipe.train.out) as out:
-        found = checkpoint.newest(out)
-        before = checkpoint.read_state(found) if found else None
-        if before:
-            folder.refuse_other_recipe(recipe, before, out)
-            if before.step >= recipe.train.steps and folder.exported_step(out) == before.step:
-                console.print(f"{out}: finished already, at step {before.step}")
-                return
-        _train(recipe, console, out, found, before)
+    with joined(recipe.train.device) as ranks, contextlib.ExitStack() as held:
+        if not ranks.first:
+            console = Console(quiet=True)
+        out, found, before = Path(recipe.train.out), None, None
+        with ranks.together():
+            if ranks.first:
+                held.enter_context(folder.claimed(recipe.train.out))
+                found = checkpoint.newest(out)
+        found = ranks.agree(found)
+        with ranks.together():
+            before = checkpoint.read_state(found) if found else None
+            if before:
+                folder.refuse_other_recipe(recipe, before, out)
+        if before and before.step >= recipe.train.steps and ranks.agree(folder.exported_step(out)) == before.step:
+            console.print(f"{out}: finished already, at step {before.step}")
+            return
+        _train(recipe, console, ranks, found, before or State(0, Position(), resolved(recipe)))
 
 
-def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, before: checkpoint.State | None) -> None:
-    data, settings = recipe.data, recipe.train
-    if data.view != "base" or data.known != "none":
-        raise UserError("data: only the base model is trained so far; look at other views with `reelmill peek`")
-    state = before or checkpoint.State(0, Position(), resolved(recipe))
-    device = _device(settings.device)
-    loader = open_loader(
-        data,
-        seed=settings.seed,
-        batch=settings.batch,
-        text_dropout=settings.text_dropout,
-        position=state.position,
-        allocate=_pinned if device.type == "cuda" else None,
-    )
-    _tell(loader, console)
+def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, state: State) -> None:
+    data, settings, out = recipe.data, recipe.train, Path(recipe.train.out)
+    with ranks.together():
+        loader = _loader(recipe, ranks, state.position)
+        _tell(loader, console)
+        torch.manual_seed(settings.seed)
+        stage = TextToVideo.build(recipe.model)
+        for shape in data.shapes:
+            stage.check_size(shape.size, "data.size")
+        trainable.choose(stage, settings)
+    stage.to(ranks.device).train()
+    parallel.prepare(stage, settings, ranks)
+    torch.manual_seed(settings.seed + ranks.rank)
 
-    torch.manual_seed(settings.seed)
-    model = TextToVideo.build(recipe.model).to(device).train()
-    for shape in data.shapes:
-        model.check_size(shape.size, "data.size")
-    parameters = model.trained()
+    parameters = stage.trained()
     optimiser = torch.optim.AdamW(
         parameters.values(),
         lr=recipe.optimiser.lr,
         betas=recipe.optimiser.betas,
         weight_decay=recipe.optimiser.weight_decay,
+        fused=ranks.device.type == "cuda",
     )
     ema = Ema(parameters, settings.ema)
+    learned = Learned(parameters, ema, optimiser)
+    checkpoints = Checkpoints(out, ranks, keep=settings.keep)
     if found:
-        checkpoint.load(found, parameters=parameters, ema=ema, optimiser=optimiser)
+        checkpoints.load(found, learned)
         console.print(f"resuming {out} at step {state.step}")
 
     batches = iter(loader)
-    objective = Objective(model, recipe)
-    metrics = Metrics(out / "metrics.jsonl", console, step=state.step, steps=settings.steps)
-    with metrics, contextlib.closing(batches):
+    objective = parallel.Spread(Objective(stage, recipe), stage, settings, ranks)
+    metrics = Metrics(out / "metrics.jsonl", console, ranks, step=state.step, steps=settings.steps)
+    with checkpoints, metrics, contextlib.closing(batches):
         while state.step < settings.steps:
             start = time.perf_counter()
             batch = next(batches)
@@ -83,26 +92,27 @@ def _train(recipe: Recipe, console: Console, out: Path, found: Path | None, befo
 
             for group in optimiser.param_groups:
                 group["lr"] = recipe.optimiser.lr * min(1.0, (state.step + 1) / max(1, recipe.optimiser.warmup))
-            loss = objective(batch)
-            loss.total.backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters.values(), recipe.optimiser.clip)
+            losses = objective.gradient(batch.split(settings.accumulate))
+            norm = parallel.clip(parameters.values(), recipe.optimiser.clip)
             optimiser.step()
             optimiser.zero_grad()
-            ema.update(parameters, state.step)
+            ema.update(state.step)
             state.step += 1
 
-            values = torch.stack([*loss, norm]).detach()
-            pictures = batch.pixels.shape[0] * batch.pixels.shape[1]
-            metrics.add(values, keys=batch.keys, samples=len(batch.draws), pictures=pictures, waited=waited)
-            metrics.replaced(batch.failures)
+            metrics.add(torch.cat((losses, norm[None])), batch, waited=waited)
             save = state.step % settings.checkpoint_every == 0 or state.step >= settings.steps
             if save or state.step % settings.log_every == 0:
+                loader.settle(ranks.sum)
                 metrics.write(state.step, replaced=state.position.replaced, report=loader.report())
             if save:
                 state.recipe = resolved(recipe)
-                checkpoint.save(out, state, parameters=parameters, ema=ema, optimiser=optimiser, keep=settings.keep)
-    ema.copy_to(parameters)
-    folder.export(model, recipe, state, out)
+                checkpoints.save(state, learned)
+    ema.apply()
+    parallel.gather(stage, ranks)
+    with ranks.together():
+        if ranks.first:
+            trainable.merge(stage)
+            folder.export(stage, recipe, state, out)
     console.print(f"wrote {out / 'model'}")
 
 
@@ -130,6 +140,28 @@ class Objective:
         return diffusion.losses(prediction, wanted, frames=frames, image_weight=self.recipe.train.image_weight)
 
 
+def _loader(recipe: Recipe, ranks: Ranks, position: Position) -> Loader:
+    data, settings = recipe.data, recipe.train
+    if data.view != "base" or data.known != "none":
+        raise UserError("data: only the base model is trained so far; look at other views with `reelmill peek`")
+    if settings.batch % (ranks.world * settings.accumulate):
+        raise UserError(
+            f"train.batch: {settings.batch} samples cannot be shared evenly by {ranks.world} processes "
+            f"with train.accumulate={settings.accumulate}; give a multiple of {ranks.world * settings.accumulate}"
+        )
+    return open_loader(
+        data,
+        seed=settings.seed,
+        batch=settings.batch,
+        text_dropout=settings.text_dropout,
+        position=position,
+        rank=ranks.rank,
+        world=ranks.world,
+        allocate=_pinned if ranks.device.type == "cuda" else None,
+        agree=ranks.agree,
+    )
+
+
 def _tell(loader: Loader, console: Console) -> None:
     """What is read, and what is left out."""
     for stock in loader.plan.stocks:
@@ -144,9 +176,3 @@ def _pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Memory that the GPU copies from by itself, while the processor goes on."""
     pictures: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
     return pictures
-
-
-def _device(choice: str) -> torch.device:
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device: no GPU that this torch can use; set it to cpu or auto")
-    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from curation.errors import UserError
 from curation.store import Place
-from training.stream.faults import Failure
+from training.engine.ranks import Ranks
+from training.stream.loader import Batch
 from training.stream.meter import Report
 
 FIELDS = ("loss", "loss_video", "loss_image", "grad_norm")
@@ -35,11 +36,12 @@ class Metrics:
     replaced, the clips and images that others stood in for so far.
     """
 
-    def __init__(self, path: Path, console: Console, *, step: int, steps: int):
+    def __init__(self, path: Path, console: Console, ranks: Ranks, *, step: int, steps: int):
         """Continue a log after `step`; later lines, of a part that is done again, are cut off."""
         self.path = path
         self.console = console
-        if path.exists():
+        self.ranks = ranks
+        if ranks.first and path.exists():
             _cut(path, step)
         self._bar = Progress(
             TextColumn("step"),
@@ -68,26 +70,21 @@ class Metrics:
         self._waited = 0.0
         self._since = time.perf_counter()
 
-    def add(self, values: Tensor, *, keys: Sequence[str], samples: int, pictures: int, waited: float) -> None:
-        """Count one step.
+    def add(self, values: Tensor, batch: Batch, *, waited: float) -> None:
+        """Count one step, and say which of its clips could not be decoded.
 
         Args:
-            values: fp32 (4,), in the order of `FIELDS`, on any device.
-            keys: the samples that went in.
-            samples: how many clips.
-            pictures: how many frames, single frames included.
+            values: fp32 (4,), in the order of `FIELDS`, on any device; of this rank.
+            batch: what went in; of this rank.
             waited: seconds that the step waited for its data.
         """
         self._values.append(values)
-        self._keys.append(keys)
-        self._samples += samples
-        self._pictures += pictures
+        self._keys.append(batch.keys)
+        self._samples += len(batch.draws) * self.ranks.world
+        self._pictures += batch.pixels.shape[0] * batch.pixels.shape[1] * self.ranks.world
         self._waited += waited
         self._bar.advance(self._task)
-
-    def replaced(self, failures: Sequence[Failure]) -> None:
-        """Say which clips could not be decoded."""
-        for failure in failures:
+        for failure in batch.failures:
             self.console.print(f"replaced {failure}")
 
     def write(self, step: int, *, replaced: int, report: Report) -> None:
@@ -98,12 +95,13 @@ class Metrics:
         """
         if not self._values:
             return
-        values = torch.stack(self._values).cpu()  # the one wait for the device
+        values = self.ranks.mean(torch.stack(self._values)).cpu()  # the one wait for the device
         for number, row in enumerate(values.isfinite().all(dim=1).tolist()):
             if not row:
+                keys = [key for keys in self.ranks.gather(self._keys[number]) for key in keys]
                 raise UserError(
                     f"step {step - len(values) + number + 1}: the loss or its gradient is not a finite number; "
-                    f"its samples: {', '.join(self._keys[number][:20])}; lower optimiser.lr or look at these samples"
+                    f"its samples: {', '.join(keys[:20])}; lower optimiser.lr or look at these samples"
                 )
         seconds = max(time.perf_counter() - self._since, 1e-9)
         means = dict(zip(FIELDS, values.double().mean(dim=0).tolist()))
@@ -118,8 +116,9 @@ class Metrics:
             "cache_hits": report.cache_hits,
             "replaced": replaced,
         }
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if self.ranks.first:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         self._tell(line)
         self._clear()
 

@@ -8,8 +8,9 @@ the run, which goes on later from the same sample.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from curation.errors import UserError
 
@@ -21,6 +22,8 @@ Fault = Literal[
     "undecodable",  # its media is damaged, or of a kind that is not read
     "unfit",  # it is whole, but has not what the view needs (frames, size), as turned out when it was opened
 ]
+
+_FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 
 class SampleError(Exception):
@@ -49,20 +52,26 @@ class Failure:
         return f"{self.shard} {self.key}: {self.fault}: {self.reason}"
 
 
-@dataclass
 class Tolerance:
     """Counts samples and failures, and ends a run that has too many.
 
-    The counts are a part of a run's state, so that a run that was resumed ends where an undisturbed one would.
+    The counts are a part of a run's state, so that a run that was resumed ends where an undisturbed one would. Each
+    rank counts its own, and what all have counted is known to all from one `settle` to the next.
+
+    Args:
+        max_rate: share of the samples that may fail, of all that were tried.
+        tried, failed: what has been counted before, over all ranks.
+        min_failures: so many are borne whatever the rate.
     """
 
-    max_rate: float
-    """Share of the samples that may fail, of all that were tried."""
-    min_failures: int = 8
-    """So many are borne whatever the rate."""
-    tried: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    """Failures by fault."""
+    def __init__(self, max_rate: float, tried: int = 0, failed: Counter[str] | None = None, *, min_failures: int = 8):
+        self.max_rate = max_rate
+        self.min_failures = min_failures
+        self.tried = tried
+        self.failed = Counter(failed or {})
+        """Failures by fault."""
+        self._settled = (self.tried, Counter(self.failed))
+        self._last: Failure | None = None
 
     def count(self, used: int, failures: list[Failure]) -> None:
         """Count samples that were used, and those that others stood in for.
@@ -72,10 +81,30 @@ class Tolerance:
         """
         self.tried += used + len(failures)
         self.failed.update(failure.fault for failure in failures)
-        total = self.failed.total()
-        if failures and total >= self.min_failures and total > self.max_rate * self.tried:
+        if failures:
+            self._last = failures[-1]
+            self._judge()
+
+    def settle(self, total: Callable[[Sequence[int]], list[int]]) -> None:
+        """Put together what all ranks have counted since the last time; `total` sums numbers over them.
+
+        Raises:
+            UserError: more failed than is borne.
+        """
+        tried, failed = self._settled
+        new = total([self.tried - tried, *(self.failed[fault] - failed[fault] for fault in _FAULTS)])
+        self.tried = tried + new[0]
+        self.failed = Counter({f: failed[f] + n for f, n in zip(_FAULTS, new[1:]) if failed[f] + n})
+        self._settled = (self.tried, Counter(self.failed))
+        if any(new[1:]):
+            self._judge()
+
+    def _judge(self) -> None:
+        failed = self.failed.total()
+        if failed >= self.min_failures and failed > self.max_rate * self.tried:
             kinds = ", ".join(f"{number} {fault}" for fault, number in self.failed.most_common())
+            last = f", the last was {self._last}" if self._last else ""
             raise UserError(
-                f"{total} of {self.tried} samples could not be used ({kinds}), the last was {failures[-1]}; "
+                f"{failed} of {self.tried} samples could not be used ({kinds}){last}; "
                 f"check the dataset with `reelmill verify`, or raise data.max_failures"
             )

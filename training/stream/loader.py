@@ -7,7 +7,7 @@ the trainer takes a batch, not when a thread prepares it, and is the same on eve
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +47,31 @@ class Batch:
     failures: list[Failure]
     """Samples that others stand in for."""
 
+    def split(self, count: int) -> list[Batch]:
+        """The batch in `count` equal parts, in order. Keys and failures, which are of no one sample, are the first's.
+
+        Raises:
+            ValueError: it cannot be shared evenly.
+        """
+        if len(self.draws) % count:
+            raise ValueError(f"a batch of {len(self.draws)} samples has no {count} equal parts")
+        size = len(self.draws) // count
+        return [self._part(slice(start, start + size)) for start in range(0, len(self.draws), size)]
+
+    def _part(self, part: slice) -> Batch:
+        return Batch(
+            pixels=self.pixels[part],
+            frames=self.frames,
+            captions=self.captions[part],
+            keys=[] if part.start else self.keys,
+            draws=self.draws[part],
+            fps=self.fps[part],
+            known=self.known[part],
+            low=None if self.low is None else self.low[part],
+            noise_level=self.noise_level[part],
+            failures=[] if part.start else self.failures,
+        )
+
 
 @dataclass
 class Position:
@@ -56,9 +81,9 @@ class Position:
     """Samples that the trainer has taken, over all ranks."""
     cursor: Cursor = field(default_factory=Cursor)
     tried: int = 0
-    """Clips and images that were decoded for them; of one rank."""
+    """Clips and images that were decoded for them: over all ranks up to the last `Loader.settle`, of this one since."""
     failed: dict[str, int] = field(default_factory=dict)
-    """Those that others stood in for, by what was wrong with them; of one rank."""
+    """Those that others stood in for, by what was wrong with them; counted likewise."""
 
     @property
     def replaced(self) -> int:
@@ -105,7 +130,7 @@ class Loader:
         self.position = position
         self._slice = slice(rank * plan.batch // world, (rank + 1) * plan.batch // world)
         self._allocate = allocate
-        self._tolerance = Tolerance(plan.data.max_failures, tried=position.tried, failed=Counter(position.failed))
+        self._tolerance = Tolerance(plan.data.max_failures, position.tried, Counter(position.failed))
 
     def __iter__(self) -> Generator[Batch, None, None]:
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode") if self.threads else None
@@ -125,6 +150,18 @@ class Loader:
         finally:
             if pool:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def settle(self, total: Callable[[Sequence[int]], list[int]]) -> None:
+        """Count over all ranks what each has tried and replaced since the last call; all call it at the same step.
+
+        Args:
+            total: sums numbers over the ranks.
+
+        Raises:
+            UserError: more failed than is borne, over all ranks; on each of them.
+        """
+        self._tolerance.settle(total)
+        self.position.tried, self.position.failed = self._tolerance.tried, dict(self._tolerance.failed)
 
     def report(self) -> Report:
         """What loading has cost since the last call."""

@@ -73,6 +73,11 @@ class TextToVideo(nn.Module):
         """The parameters that learn, by name."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
+    def blocks(self) -> list[nn.Module]:
+        """The units to compile, to checkpoint and to shard."""
+        unet = self.unet.unet
+        return [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+
     def embed(self, captions: list[list[str]]) -> Tensor:
         """Captions of every sample, to (batch, captions, tokens, width)."""
         flat = [caption for sample in captions for caption in sample]
