@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from training.diffusion import normal, sampling_schedule
-from training.models.lavie.text_to_video import TextToVideo
+from training.models.lavie.stage import Stage
 from training.recipe import Diffusion
 from training.stream.plan import Draws
 
 
 @torch.no_grad()
 def generate(
-    model: TextToVideo,
+    model: Stage,
     schedule: Diffusion,
     prompt: str,
     *,

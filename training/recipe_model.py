@@ -13,12 +13,40 @@ from pydantic import Field, model_validator
 from curation.validate import Config
 from training.recipe_data import Positive
 
+View = Literal["base", "interpolation", "vsr"]
+NormScope = Literal["frame", "clip", "all"]
+Layout = Literal["paper", "released"]
+Positions = Literal["rotary_bias", "rotary", "none"]
+
 
 class Model(Config):
-    """A 2D UNet of the Stable Diffusion family, inflated to frames."""
+    """A 2D UNet of the Stable Diffusion family, inflated to frames; `data.view` says for what."""
 
+    init: str | None = None
+    """Folder of a trained model of our own format to start from, also one of another view: what `reelmill train` or
+    `reelmill convert` wrote. Its text model and VAE are taken as well, unless `text` and `vae` name others."""
     unet: str | None = None
     """Folder of a diffusers UNet2DConditionModel to start from; random weights unless given."""
+    norm: NormScope = "frame"
+    """Over which pictures the group norms of residual blocks take mean and variance.
+
+    frame: each by itself, so that the new model equals the 2D one on every frame. clip: over the frames of a clip,
+    single frames by themselves; it computes what the released weights were trained for. all: single frames pooled
+    with the clip, as the released code does."""
+    layout: Layout = "paper"
+    """Which blocks, where LaVie's released code differs from its paper; weights that were released need `released`.
+
+    interpolation: `paper` has the block of the base model, from which it starts; in `released` each frame attends in
+    space to the first and the previous frame, and attention over time comes last. vsr: `released` has a temporal
+    residual block in front of every transformer. base: they are the same."""
+    positions: Positions | None = None
+    """How temporal attention knows the order of frames; that of the released code unless given.
+
+    rotary_bias: rotary positions and a learned bias for each distance. rotary: as the paper has it. none: as the
+    released interpolation, which is the default for that layout."""
+    spatial: Literal["trained", "frozen"] | None = None
+    """Whether layers without time learn. Unless given, they are frozen in the view vsr where it starts from weights
+    (LaVie §5.2), and learn elsewhere."""
     widths: tuple[Positive, ...] = (320, 640, 1280, 1280)
     """Channels of each resolution, from fine to coarse; not used with `unet`."""
     attention: tuple[bool, ...] = (True, True, True, False)
@@ -44,6 +72,8 @@ class Model(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Model:
+        if self.init and self.unet:
+            raise ValueError("init and unet: give only one place to start from")
         if len(self.attention) != len(self.widths):
             raise ValueError(f"attention has {len(self.attention)} entries and widths has {len(self.widths)}")
         if not any(self.attention):

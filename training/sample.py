@@ -59,11 +59,13 @@ def sample(
     from rich.progress import track
 
     from curation.validate import load
-    from training.models.lavie.text_to_video import TextToVideo
+    from training.models.lavie.stage import Stage
     from training.recipe import Recipe
 
     recipe = load(folder / "recipe.yaml", Recipe)
-    network = TextToVideo.load(folder)
+    network = Stage.load(folder)
+    if network.view != "base":
+        raise UserError(f"--model: {folder} is a model of the view {network.view}; only base models are sampled so far")
     size = size or recipe.data.size
     network.check_size(size, "--size")
     steps = steps or recipe.sample.steps

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from curation.errors import UserError
+from training.models.lavie.attention import rotary
 from training.models.lavie.latents import Latents
-from training.models.lavie.temporal import rotary
+from training.models.lavie.stage import Stage
 from training.models.lavie.text import ByteTokenizer, TextEncoder
-from training.models.lavie.text_to_video import TextToVideo
 from training.models.lavie.unet import VideoUNet, image_unet
 from training.recipe import Model
 
@@ -55,7 +55,7 @@ def test_at_the_start_every_frame_is_that_of_the_2d_model() -> None:
 
 def test_the_2d_model_keeps_its_names_and_new_ones_contain_temp() -> None:
     before = image_model().state_dict()
-    after = VideoUNet(image_model()).unet.state_dict()
+    after = VideoUNet(image_model()).state_dict()
     new = after.keys() - before.keys()
     assert before.keys() <= after.keys()
     assert new and all("_temp" in name for name in new)
@@ -133,7 +133,7 @@ def test_a_model_on_latents_is_saved_and_loaded_whole(tmp_path: Path) -> None:
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
     )  # fmt: skip
     vae.save_pretrained(tmp_path / "vae")
-    model = TextToVideo.build(TINY.model_copy(update={"vae": str(tmp_path / "vae")}))
+    model = Stage.build(TINY.model_copy(update={"vae": str(tmp_path / "vae")}), "base")
     assert isinstance(model.space, Latents) and model.factor == 4
     assert all(not name.startswith("space.") for name in model.trained())
     video = torch.rand(2, 3, 3, 16, 24) * 2 - 1
@@ -145,7 +145,7 @@ def test_a_model_on_latents_is_saved_and_loaded_whole(tmp_path: Path) -> None:
         model.space.decode(latents)[:1, :, 1], vae.decode(latents[:1, :, 1] / 0.5).sample, rtol=1e-4, atol=1e-5
     )
     model.save(tmp_path / "model")
-    again = TextToVideo.load(tmp_path / "model")
+    again = Stage.load(tmp_path / "model")
     for (name, a), (other, b) in zip(model.state_dict().items(), again.state_dict().items()):
         assert name == other and torch.equal(a, b)
     assert load_file(tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors")
@@ -153,8 +153,8 @@ def test_a_model_on_latents_is_saved_and_loaded_whole(tmp_path: Path) -> None:
 
 def test_a_given_2d_model_is_where_training_starts(tmp_path: Path) -> None:
     image_model().save_pretrained(tmp_path / "unet")
-    model = TextToVideo.build(TINY.model_copy(update={"unet": str(tmp_path / "unet")}))
-    after = model.unet.unet.state_dict()
+    model = Stage.build(TINY.model_copy(update={"unet": str(tmp_path / "unet")}), "base")
+    after = model.unet.state_dict()
     assert all(torch.equal(after[name], value) for name, value in image_model().state_dict().items())
 
 
@@ -165,7 +165,7 @@ def test_a_given_text_model_is_frozen(tmp_path: Path) -> None:
     )  # fmt: skip
     encoder = TextEncoder(CLIPTextModel(config), ByteTokenizer(12))
     encoder.save(tmp_path)
-    model = TextToVideo.build(TINY.model_copy(update={"text": str(tmp_path)}))
+    model = Stage.build(TINY.model_copy(update={"text": str(tmp_path)}), "base")
     assert all(not name.startswith("text.") for name in model.trained())
     torch.testing.assert_close(model.text(["a", ""]), encoder(["a", ""]))
 
@@ -173,5 +173,5 @@ def test_a_given_text_model_is_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["vae", "text", "unet"])
 def test_weights_that_are_missing_are_one_line(tmp_path: Path, part: str) -> None:
     with pytest.raises(UserError, match=f"model.{part}: .*nothing has no weights") as error:
-        TextToVideo.build(TINY.model_copy(update={part: str(tmp_path / "nothing")}))
+        Stage.build(TINY.model_copy(update={part: str(tmp_path / "nothing")}), "base")
     assert "\n" not in str(error.value)

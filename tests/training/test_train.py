@@ -71,7 +71,7 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(finished: Path) -> None:
     assert state["step"] == 12 and state["position"]["samples"] == 24
     saved = tensors(finished / "checkpoints/step-00000012")
     unet = load_file(finished / "model/unet/diffusion_pytorch_model.safetensors")
-    assert all(torch.equal(unet[name], saved[f"ema/unet.unet.{name}"]) for name in unet)
+    assert all(torch.equal(unet[name], saved[f"ema/unet.{name}"]) for name in unet)
 
 
 def test_a_killed_run_goes_on_to_the_same_numbers(
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_samples(
     shutil.copytree(finished, out)
     (path,) = (out / "checkpoints/step-00000012").glob("*.safetensors")
     weights = load_file(path)
-    weights["model/unet.unet.conv_out.bias"].fill_(float("nan"))
+    weights["model/unet.conv_out.bias"].fill_(float("nan"))
     with safe_open(path, "pt") as file:
         save_file(weights, path, file.metadata())
     with pytest.raises(UserError, match=r"step 13: the loss or its gradient is not a finite number; its samples: clip"):

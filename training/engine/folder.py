@@ -19,7 +19,7 @@ from curation.errors import UserError
 from curation.store import explain, is_url
 from curation.validate import as_yaml, parse, resolved
 from training.engine import checkpoint
-from training.models.lavie.text_to_video import TextToVideo
+from training.models.lavie.stage import Stage
 from training.recipe import FREE, Recipe
 
 MODEL_FORMAT = "reelmill-model/1"
@@ -71,7 +71,7 @@ def exported_step(out: Path) -> int | None:
         return None
 
 
-def export(model: TextToVideo, recipe: Recipe, state: checkpoint.State, out: Path) -> None:
+def export(model: Stage, recipe: Recipe, state: checkpoint.State, out: Path) -> None:
     """Write model/, and publish it by one rename.
 
     Raises:

@@ -13,15 +13,15 @@ from rich.console import Console
 
 from curation.errors import UserError
 from curation.validate import resolved
-from training import diffusion
 from training.engine import checkpoint, folder, parallel, trainable
 from training.engine.checkpoint import Checkpoints, Learned, State
 from training.engine.ema import Ema
 from training.engine.metrics import Metrics
 from training.engine.ranks import Ranks, joined
-from training.models.lavie.text_to_video import TextToVideo
+from training.models.lavie.stage import Stage
+from training.objective import Objective
 from training.recipe import Recipe
-from training.stream.loader import Batch, Loader, Position
+from training.stream.loader import Loader, Position
 from training.stream.opened import open_loader
 
 
@@ -58,10 +58,12 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
         loader = _loader(recipe, ranks, state.position)
         _tell(loader, console)
         torch.manual_seed(settings.seed)
-        stage = TextToVideo.build(recipe.model)
+        stage = Stage.build(recipe.model, data.view, known=data.known != "none")
         for shape in data.shapes:
             stage.check_size(shape.size, "data.size")
         trainable.choose(stage, settings)
+    if not found:
+        console.print(stage.origin)
     stage.to(ranks.device).train()
     parallel.prepare(stage, settings, ranks)
     torch.manual_seed(settings.seed + ranks.rank)
@@ -116,34 +118,8 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
     console.print(f"wrote {out / 'model'}")
 
 
-class Objective:
-    """The loss of a batch; every random number comes from the samples' own draws."""
-
-    def __init__(self, model: TextToVideo, recipe: Recipe):
-        self.model = model
-        self.recipe = recipe
-        self.schedule = diffusion.training_schedule(recipe.diffusion)
-
-    def __call__(self, batch: Batch) -> diffusion.Losses:
-        """Noise the batch, predict, compare."""
-        device = next(self.model.parameters()).device
-        pixels = torch.from_numpy(batch.pixels).to(device, non_blocking=True)
-        video = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        clean = self.model.space.encode(video, lambda shape: diffusion.normal(batch.draws, "posterior", shape))
-        noise = diffusion.normal(batch.draws, "noise", tuple(clean.shape)).to(device)
-        timesteps = diffusion.timesteps(batch.draws, self.recipe.diffusion.steps).to(device)
-        noisy = self.schedule.add_noise(clean, noise, timesteps)
-        text = self.model.embed(batch.captions)
-        frames = batch.frames
-        prediction = self.model(noisy, timesteps, text, frames=frames)
-        wanted = diffusion.target(self.schedule, clean, noise, timesteps)
-        return diffusion.losses(prediction, wanted, frames=frames, image_weight=self.recipe.train.image_weight)
-
-
 def _loader(recipe: Recipe, ranks: Ranks, position: Position) -> Loader:
     data, settings = recipe.data, recipe.train
-    if data.view != "base" or data.known != "none":
-        raise UserError("data: only the base model is trained so far; look at other views with `reelmill peek`")
     if settings.batch % (ranks.world * settings.accumulate):
         raise UserError(
             f"train.batch: {settings.batch} samples cannot be shared evenly by {ranks.world} processes "

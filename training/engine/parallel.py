@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from training.diffusion import Losses
 from training.engine.ranks import Ranks
-from training.models.lavie.text_to_video import TextToVideo
+from training.models.lavie.stage import Stage
 from training.recipe import Train
 from training.stream.loader import Batch
 
@@ -32,7 +32,7 @@ Objective = Callable[[Batch], Losses]
 _SHAPES = 64
 
 
-def prepare(stage: TextToVideo, settings: Train, ranks: Ranks) -> None:
+def prepare(stage: Stage, settings: Train, ranks: Ranks) -> None:
     """Compile, recompute and shard a stage in place, as the recipe says. Afterwards its parameters are final."""
     for block in stage.blocks():
         if settings.recompute:
@@ -44,7 +44,7 @@ def prepare(stage: TextToVideo, settings: Train, ranks: Ranks) -> None:
         _shard(stage, settings, ranks)
 
 
-def _shard(stage: TextToVideo, settings: Train, ranks: Ranks) -> None:
+def _shard(stage: Stage, settings: Train, ranks: Ranks) -> None:
     mesh = init_device_mesh(ranks.device.type, (ranks.world,))
     # Gathered in the precision that is computed in, which halves the traffic; gradients are summed in fp32.
     precision = MixedPrecisionPolicy(
@@ -71,7 +71,7 @@ class Spread:
         objective: of `stage`, after `prepare`.
     """
 
-    def __init__(self, objective: Objective, stage: TextToVideo, settings: Train, ranks: Ranks):
+    def __init__(self, objective: Objective, stage: Stage, settings: Train, ranks: Ranks):
         self._stage = stage
         self._ranks = ranks
         self._precision = settings.precision
@@ -117,7 +117,7 @@ class Spread:
 class _Whole(nn.Module):
     """An objective as one module, which is what DDP wraps."""
 
-    def __init__(self, objective: Objective, stage: TextToVideo):
+    def __init__(self, objective: Objective, stage: Stage):
         super().__init__()
         self.stage = stage
         self.objective = objective
@@ -142,7 +142,7 @@ def local(value: Tensor) -> Tensor:
     return value.to_local() if isinstance(value, DTensor) else value
 
 
-def gather(stage: TextToVideo, ranks: Ranks) -> None:
+def gather(stage: Stage, ranks: Ranks) -> None:
     """Put whole parameters in the place of shards, on the first rank and in its main memory. Ends all training."""
     for module in stage.modules():
         for name, value in list(module._parameters.items()):

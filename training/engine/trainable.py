@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from curation.errors import UserError
-from training.models.lavie.text_to_video import TextToVideo
+from training.models.lavie.stage import Stage
 from training.recipe import Lora, Train
 
 
-def choose(stage: TextToVideo, settings: Train) -> None:
+def choose(stage: Stage, settings: Train) -> None:
     """Freeze what the recipe says, or everything but adapters that are added.
 
     Raises:
@@ -30,7 +30,7 @@ def choose(stage: TextToVideo, settings: Train) -> None:
         raise UserError("train.frozen: nothing is left to learn")
 
 
-def _adapt(stage: TextToVideo, lora: Lora) -> None:
+def _adapt(stage: Stage, lora: Lora) -> None:
     """Put low-rank adapters (Hu et al., arXiv 2106.09685) beside linear layers; only they learn."""
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -44,7 +44,7 @@ def _adapt(stage: TextToVideo, lora: Lora) -> None:
         raise UserError(f"train.lora: {' '.join(str(error).split())[:200]}") from error
 
 
-def merge(stage: TextToVideo) -> None:
+def merge(stage: Stage) -> None:
     """Add what adapters have learnt to the layers that they stand beside, and take them away."""
     for name, module in list(stage.named_modules()):
         if hasattr(module, "get_base_layer") and hasattr(module, "merge"):

@@ -1,0 +1,147 @@
+"""Attention over time with rotary positions and a relative bias, and the sparse one of LaVie's interpolation."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.models.lavie.pictures import Pictures
+from training.recipe_model import Positions
+
+ROTARY_DIMS = 32
+"""Dimensions of each head that are rotated (LaVie's released code, attention.py)."""
+THETA = 10_000.0
+"""Base of the wavelengths (Su et al., arXiv 2104.09864, §3.2.2)."""
+BUCKETS = 32
+"""Rows of the table of relative positions, half of them for each direction (LaVie's released code)."""
+MAX_DISTANCE = 32
+"""Frames from which on all distances share a row (LaVie's released code)."""
+LARGEST_BATCH = 32_768
+"""Sequences in one call of the attention kernel; CUDA's take no more than 65 535, and a large picture has more."""
+
+
+def rotary(x: Tensor) -> Tensor:
+    """Rotate neighbouring pairs of the first dimensions of each head by the position's angles.
+
+    Args:
+        x: queries or keys, floating, (..., frames, dim). The position is the place in `frames`.
+
+    Returns:
+        The same shape and dtype. Angles and products are fp32, also under autocast.
+    """
+    dims = min(ROTARY_DIMS, x.shape[-1])
+    position = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)
+    wavelength = THETA ** (torch.arange(0, dims, 2, device=x.device, dtype=torch.float32) / dims)
+    angle = position[:, None] / wavelength
+    cos, sin = angle.cos(), angle.sin()
+    even, odd = x[..., :dims:2].float(), x[..., 1:dims:2].float()
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+    return torch.cat((turned.to(x.dtype), x[..., dims:]), dim=-1)
+
+
+def _distance_starts() -> list[int]:
+    """The distance at which each row of a direction begins, but the first: each one below 8, then by logarithm."""
+    rows, exact = BUCKETS // 2, BUCKETS // 4
+    ratio = MAX_DISTANCE / exact
+    wide = [math.ceil(exact * ratio ** (row / (rows - exact)) - 1e-9) for row in range(rows - exact)]
+    return [*range(1, exact), *wide]
+
+
+class RelativeBias(nn.Module):
+    """A learned number for each head and distance between frames, added to the logits.
+
+    Raffel et al., arXiv 1910.10683 §2.1, bidirectional. The paper of LaVie does not mention it; its released
+    weights hold a table for each block. It starts at zero, which adds nothing (theirs: random).
+    """
+
+    def __init__(self, heads: int):
+        super().__init__()
+        self.relative_attention_bias = nn.Embedding(BUCKETS, heads)
+        nn.init.zeros_(self.relative_attention_bias.weight)
+        self.starts = _distance_starts()
+
+    def forward(self, frames: int) -> Tensor:
+        """fp32 (1, heads, frames, frames): rows are queries, columns keys."""
+        table = self.relative_attention_bias.weight
+        place = torch.arange(frames, device=table.device)
+        ahead = place[None, :] - place[:, None]
+        starts = torch.tensor(self.starts, device=table.device)
+        row = torch.bucketize(ahead.abs(), starts, right=True) + (ahead > 0) * (BUCKETS // 2)
+        return F.embedding(row, table.float()).permute(2, 0, 1)[None]
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention along the frames of one place in the picture.
+
+    The output projection starts at zero, weight and bias, so that a new layer adds exactly nothing.
+    (LaVie's code zeroes the weight only.)
+    """
+
+    def __init__(self, width: int, heads: int, positions: Positions = "rotary_bias"):
+        super().__init__()
+        self.heads = heads
+        self.rotary = positions != "none"
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(width, width, bias=False)
+        self.to_v = nn.Linear(width, width, bias=False)
+        out = nn.Linear(width, width)
+        nn.init.zeros_(out.weight)
+        nn.init.zeros_(out.bias)
+        self.to_out = nn.ModuleList([out])  # a list, so that names are those of diffusers' attention
+        self.time_rel_pos_bias = RelativeBias(heads) if positions == "rotary_bias" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, frames, width) to the same shape. Logits and softmax are fp32, also under autocast."""
+        query, key, value = (_heads(layer(x), self.heads).float() for layer in (self.to_q, self.to_k, self.to_v))
+        with torch.autocast(x.device.type, enabled=False):
+            query = query * query.shape[-1] ** -0.5
+            if self.rotary:
+                query, key = rotary(query), rotary(key)
+            bias = None if self.time_rel_pos_bias is None else self.time_rel_pos_bias(x.shape[1])
+            seen = _attend(query, key, value, bias)
+        out: Tensor = self.to_out[0](seen.transpose(1, 2).flatten(-2).to(x.dtype))
+        return out
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of queries that are scaled already, in as many calls as the kernels need."""
+    parts = [
+        F.scaled_dot_product_attention(*part, attn_mask=bias, scale=1.0)
+        for part in zip(query.split(LARGEST_BATCH), key.split(LARGEST_BATCH), value.split(LARGEST_BATCH))
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def sparse_causal(attention: Attention, x: Tensor, pictures: Pictures) -> Tensor:
+    """Each frame looks at the first frame and the one before it (LaVie's released interpolation; Tune-A-Video).
+
+    The first frame sees itself twice, which is plain self-attention; so do single frames.
+
+    Args:
+        attention: a spatial self-attention of diffusers, without norms of its own.
+        x: (batch * pictures, tokens, width).
+
+    Returns:
+        The shape of `x`.
+    """
+    count = pictures.frames + pictures.images
+    alone = list(range(pictures.frames, count))
+    first, before = [0] * pictures.frames + alone, [max(0, i - 1) for i in range(pictures.frames)] + alone
+
+    def sources(layer: nn.Module) -> Tensor:
+        y = layer(x).unflatten(0, (-1, count))
+        both = torch.cat((y[:, first], y[:, before]), dim=2).flatten(0, 1)
+        return _heads(both, attention.heads)
+
+    query = _heads(attention.to_q(x), attention.heads)
+    seen = F.scaled_dot_product_attention(query, sources(attention.to_k), sources(attention.to_v))
+    out: Tensor = attention.to_out[0](seen.transpose(1, 2).flatten(-2))
+    return out
