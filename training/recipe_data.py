@@ -83,7 +83,7 @@ class Degradation(Config):
     """Standard deviation of Gaussian noise, of 255, from and to."""
     jpeg: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (30, 95)
     """Quality of the JPEG that every frame goes through, from and to."""
-    noise_level: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 350)
+    noise_level: tuple[Annotated[int, Field(ge=0, le=999)], Annotated[int, Field(ge=0, le=999)]] = (0, 350)
     """Step of the noise that the trainer adds, both included, drawn evenly (the upscaler's `max_noise_level`)."""
 
     @model_validator(mode="after")

@@ -37,19 +37,30 @@ class VideoBlock(nn.Module):
         self.add_module(f"attn_{form.suffix}", TemporalAttention(width, block.attn1.heads, form.positions))
 
     def forward(self, x: Tensor, text: Tensor) -> Tensor:
-        """(batch * pictures, tokens, width) and the text of each picture to the shape of `x`."""
+        """(batch * pictures, tokens, width) and (batch, 1 + images, words, width of text) to the shape of `x`."""
         x = x + self._in_space(self.norm1(x), text)
-        x = x + self.attn2(self.norm2(x), encoder_hidden_states=text)
+        x = x + self._to_text(self.attn2, self.norm2(x), text)
         if not self.temporal_last:
             x = self._over_time(x)
         x = x + self.ff(self.norm3(x))
         return self._over_time(x) if self.temporal_last else x
 
     def _in_space(self, x: Tensor, text: Tensor) -> Tensor:
-        if self.sparse and not self.text_alone:
+        if self.text_alone:  # the upscaler's fine levels
+            return self._to_text(self.attn1, x, text)
+        if self.sparse:
             return sparse_causal(self.attn1, x, self.pictures)
-        out: Tensor = self.attn1(x, encoder_hidden_states=text if self.text_alone else None)
+        out: Tensor = self.attn1(x)
         return out
+
+    def _to_text(self, attention: nn.Module, x: Tensor, text: Tensor) -> Tensor:
+        """All frames of a clip share a caption, so that they are one long row of queries to it."""
+        clips, images = self.pictures.part(x)
+        told = attention(clips.flatten(1, 2), encoder_hidden_states=text[:, 0]).unflatten(1, clips.shape[1:3])
+        if not self.pictures.images:
+            return told.flatten(0, 1)
+        alone = attention(images.flatten(0, 1), encoder_hidden_states=text[:, 1:].flatten(0, 1))
+        return self.pictures.join(told, alone.unflatten(0, images.shape[:2]))
 
     def _over_time(self, x: Tensor) -> Tensor:
         norm, attention = getattr(self, f"norm_{self.suffix}"), getattr(self, f"attn_{self.suffix}")
@@ -81,7 +92,7 @@ class VideoTransformer(nn.Module):
         )
 
     def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any) -> tuple[Tensor]:
-        """(batch * pictures, channels, height, width) and the text of each picture to the shape of the first."""
+        """Pictures to the same shape: (batch * pictures, channels, height, width); text is that of `VideoBlock`."""
         x = hidden_states
         if self.resblock_temporal is not None:
             x = self.resblock_temporal(x)

@@ -65,8 +65,11 @@ class Stage(nn.Module):
 
     @property
     def factor(self) -> int:
-        """Height and width of a video must be multiples of this, and even."""
-        return max(2, self.space.factor * self.unet.factor)
+        """Height and width of a video must be multiples of this, and even.
+
+        Pictures are enlarged as they come, so the super resolution model takes all that its latents allow.
+        """
+        return max(2, self.space.factor * (1 if self.view == "vsr" else self.unet.factor))
 
     def check_size(self, size: tuple[int, int], key: str) -> None:
         """Raise a `UserError` if videos of this height and width cannot be made."""

@@ -185,7 +185,6 @@ class VideoUNet(nn.Module):
         """
         batch, pictures = x.shape[0], x.shape[2]
         self.pictures.frames, self.pictures.images = frames, pictures - frames
-        text = torch.cat((text[:, :1].expand(-1, frames, -1, -1), text[:, 1:]), dim=1).flatten(0, 1)
         time = self.time_embedding(self.time_proj(timesteps).to(x.dtype))
         if self.class_embedding is not None:
             time = time + self.class_embedding(noise_level).to(time.dtype)
