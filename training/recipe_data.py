@@ -145,6 +145,9 @@ class Data(Config):
     """Single frames that are appended on the time axis with captions of their own (M in LaVie §3.3).
 
     Images of the datasets where there are any, else frames of other clips."""
+    handheld: Union[Amount, None] = None
+    """Makes clips of images: a window wanders over the picture by about so many pixels from frame to frame, as from a
+    camera held by hand (so LaVie trains its super resolution on LAION; the speed is ours). Needs images: 0."""
     flip: bool = True
     """Mirror half of the clips, except where the caption names a side; ours."""
     degradation: Degradation = Degradation()
@@ -193,6 +196,8 @@ class Data(Config):
                 raise ValueError(f"{name} goes from {value[0]} to {value[1]}")
         if self.view == "interpolation" and (self.frames - 1) % self.every:
             raise ValueError(f"frames must be a multiple of every ({self.every}) and one more, not {self.frames}")
+        if self.handheld is not None and self.images:
+            raise ValueError("handheld makes clips of the images; set images, the single frames, to 0")
         for shape in self.shapes:
             if self.view == "vsr" and any(side % self.degradation.scale for side in shape.size):
                 raise ValueError(f"size must be multiples of degradation.scale ({self.degradation.scale})")

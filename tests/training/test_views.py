@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 from conftest import Clip, write_dataset
 from PIL import Image
 
@@ -18,6 +20,7 @@ from training.stream.clips import Window, distinct, piece
 from training.stream.dataset import FrameIndex
 from training.stream.degradation import degraded
 from training.stream.faults import SampleError
+from training.stream.handheld import wander
 from training.stream.views import masked
 
 
@@ -50,6 +53,34 @@ def test_patches_are_cut_at_the_resolution_of_the_clip(tmp_path: Path) -> None:
     stream = batches(str(manifest), view="vsr", size=(40, 40), frames=1, batch=8)
     widths = {int((picture[20].min(axis=-1) > 150).sum()) for picture in next(stream).pixels[:, 0]}
     assert max(widths) <= 17 and max(widths) >= 15
+
+
+def test_images_become_clips_of_a_wandering_window(tmp_path: Path) -> None:
+    """Every place in the picture has a value of its own, so each frame tells where it was cut."""
+    down, right = np.mgrid[:96, :120].astype(np.uint8)
+    picture = np.stack([2 * down, 2 * right, np.zeros_like(down)], axis=-1)
+    with webdataset.TarWriter(str(tmp_path / "00000.tar")) as tar:
+        out = io.BytesIO()
+        Image.fromarray(picture).save(out, "PNG")
+        tar.write({"__key__": "picture", "png": out.getvalue(), "txt": "a slope"})
+    data = {"view": "vsr", "size": (32, 32), "frames": 8, "flip": False, "cache_dir": str(tmp_path / "cache")}
+    made = next(batches(str(tmp_path / "00000.tar"), batch=4, handheld=3.0, **data)).pixels
+    corners = made[:, :, 0, 0, :2].astype(int) // 2
+    for clip, places in zip(made, corners):
+        for frame, (top, left) in zip(clip, places):
+            assert np.array_equal(frame, picture[top : top + 32, left : left + 32])
+    steps = np.abs(np.diff(corners, axis=1))
+    assert 0 < steps.mean() < 8 and len(np.unique(corners[:, 0], axis=0)) == 4
+    with pytest.raises(UserError, match="it has no clips, only 1 images"):
+        next(batches(str(tmp_path / "00000.tar"), **data))
+    with pytest.raises(UserError, match="set images, the single frames, to 0"):
+        next(batches(str(tmp_path / "00000.tar"), handheld=3.0, images=4, **data))
+
+
+def test_a_window_that_reaches_the_border_turns_back() -> None:
+    picture, out = np.arange(40, dtype=np.uint8).reshape(5, 8, 1).repeat(3, axis=2), np.empty((60, 5, 6, 3), np.uint8)
+    wander(picture, out, Window(0.5, 0.5, False), speed=2.0, rng=np.random.default_rng(0))
+    assert set(out[:, 0, 0, 0].tolist()) == {0, 1, 2}
 
 
 def test_degradation_loses_detail_and_keeps_colours() -> None:

@@ -47,6 +47,9 @@ def rows(dataset: Dataset, data: Data, *, held_out: bool = False) -> Rows:
         part = kept_back(dataset, data.held_out) == held_out
         video, image = video & part, image & part
     frames = np.asarray(dataset.column("frames"))
+    if data.handheld is not None:
+        # However many frames are wanted, an image gives them.
+        video, image, frames = video | image, np.zeros_like(image), np.where(image, np.iinfo(np.int32).max, frames)
     rates = np.asarray(dataset.column("fps"))
     shapes = data.shapes
     lengths = sorted({shape.frames or 0 for shape in shapes}, reverse=True)

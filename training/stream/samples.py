@@ -19,6 +19,7 @@ from training.stream.clips import Piece, Window, distinct, piece, single
 from training.stream.dataset import Entry
 from training.stream.decode import decoder, image
 from training.stream.faults import Failure, SampleError
+from training.stream.handheld import wander
 from training.stream.meter import Meter
 from training.stream.plan import Choice, Draws, Pick
 from training.stream.probing import frame_index
@@ -103,7 +104,8 @@ class Maker:
         )
         started = time.perf_counter()
         if entry.kind == "image":
-            window.cut(image(media, size=size, native=self.view.native), out[0])
+            picture = image(media, size=size, native=self.view.native)
+            wander(picture, out, window, speed=self.data.handheld or 0.0, rng=rng)
             taken = Piece([0], 0.0)
         else:
             index = entry.index or frame_index(media)
