@@ -13,6 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,7 +26,7 @@ PICKLED = (".pt", ".pth", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", *PICKLED)
 
 _SHOWN = 10
-_HARMLESS = [argparse.Namespace]
+_HARMLESS: list[Any] = [argparse.Namespace]
 """What trainers keep beside their weights: settings, as bare attributes."""
 
 
@@ -71,7 +72,7 @@ def fingerprint(tensors: Mapping[str, Tensor], names: Iterable[str] | None = Non
     for name in sorted(tensors) if names is None else names:
         value = tensors[name].detach().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(memoryview(value.flatten().view(torch.uint8).numpy()))
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

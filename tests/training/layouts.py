@@ -1,13 +1,13 @@
 """The key layouts of the public checkpoints, by rules of their own: names and shapes, at any width.
 
-Written from the module definitions of the published inference code (Vchitect/LaVie, base/, interpolation/ and vsr/) and of
-Stable Diffusion's UNet, not from our models, so that a test that loads them holds one against the other.
+Written from the module definitions of the published inference code (Vchitect/LaVie, base/, interpolation/ and vsr/)
+and of Stable Diffusion's UNet, not from our models, so that a test that loads them holds one against the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,7 +32,12 @@ class Size:
 
 BASE = Size()
 INTERPOLATION = Size(channels=(8, 4))
-VSR = Size((64, 64, 128), (False, True, True), (True, True, False), (7, 4), linear=True, noise_levels=1000)
+VSR = Size((64, 128), (True, True), (True, False), (7, 4), linear=True, noise_levels=1000)
+PUBLISHED_BASE = Size((320, 640, 1280, 1280), (True,) * 3 + (False,), (False,) * 4, text=768, heads=8)
+PUBLISHED_INTERPOLATION = replace(PUBLISHED_BASE, channels=(8, 4))
+PUBLISHED_VSR = Size(
+    (256, 512, 512, 1024), (False, True, True, True), (True, True, True, False), (7, 4), 1024, 8, True, 1000
+)
 
 Extra = Callable[[str, int], Shapes]
 
@@ -86,9 +91,7 @@ def image(size: Size, block: Extra = nothing, around: Extra = nothing) -> Shapes
         for number in (0, 1):
             found |= residual(f"{name}.resnets.{number}", into if number == 0 else width, width, time)
             if size.attention[level]:
-                found |= transformer(
-                    f"{name}.attentions.{number}", width, size, size.only_text[level], block, around
-                )
+                found |= transformer(f"{name}.attentions.{number}", width, size, size.only_text[level], block, around)
         if level < last:
             found |= layer(f"{name}.downsamplers.0.conv", width, width, 3, 3)
     for number in (0, 1):
@@ -101,9 +104,7 @@ def image(size: Size, block: Extra = nothing, around: Extra = nothing) -> Shapes
             skipped = finer if number == 2 else width
             found |= residual(f"{name}.resnets.{number}", (before if number == 0 else width) + skipped, width, time)
             if size.attention[level]:
-                found |= transformer(
-                    f"{name}.attentions.{number}", width, size, size.only_text[level], block, around
-                )
+                found |= transformer(f"{name}.attentions.{number}", width, size, size.only_text[level], block, around)
         if level:
             found |= layer(f"{name}.upsamplers.0.conv", width, width, 3, 3)
         before = width

@@ -59,10 +59,12 @@ def _ours(opened: Opened, found: Parts, out: Path) -> list[str]:
     (out / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
     config = {"format": MODEL_FORMAT, "weights": f"sha256:{weights.fingerprint(opened.unet.state_dict())}"}
     (out / CONFIG).write_text(json.dumps(config, indent=1))
-    lines = [f"a {opened.view} model of ours, layout {opened.unet.form.layout}, norms over {opened.unet.form.norm}"]
-    lacking = [f"--{name}" for name, there in (("text", found.text), ("vae", found.vae)) if not there]
+    form = opened.unet.form
+    lines = [f"our {opened.view} model, layout {form.layout}, norms by {form.norm}"]
+    lacking = [name for name, there in (("text", found.text), ("vae", found.vae)) if not there]
     if lacking:
-        lines.append(f"it has no part of {' and '.join(lacking)} yet: convert again with these, or name them in training")
+        options, keys = (" and ".join(f"{before}{name}" for name in lacking) for before in ("--", "model."))
+        lines.append(f"without its {' and '.join(lacking)} part: convert with {options}, or set {keys} in training")
     return lines
 
 
@@ -77,11 +79,12 @@ def _lavie(opened: Opened, view: str, out: Path) -> list[str]:
     weights.account(tensors, {name: value.shape for name, value in wanted.items()}, f"for LaVie's {view} model")
     public = released.with_frequencies(tensors)
     weights.write(public, out)
-    lines = [f"LaVie's {view} model, {len(public)} keys, under `ema`" if out.suffix != ".safetensors" else ""]
-    if unet.form.norm == "frame" or unet.form.layout != form.layout:
+    lines = [f"LaVie's {view} model, {len(public)} keys" + (" under `ema`" if out.suffix == ".pt" else "")]
+    theirs, ours = (("released", "clip"), (unet.form.layout, unet.form.norm))
+    if ours[1] == "frame" or (view == "interpolation" and ours[0] != theirs[0]):
         lines.append(
-            f"its own code computes something else with them: it has layout released and norms over clips, "
-            f"the model was trained with layout {unet.form.layout} and norms over {unet.form.norm}"
+            f"LaVie's code computes something else with it: it has layout {theirs[0]} and norms by {theirs[1]}, "
+            f"this model was trained with layout {ours[0]} and norms by {ours[1]}"
         )
     return lines
 
@@ -104,7 +107,9 @@ def _diffusers(opened: Opened, found: Parts, out: Path) -> list[str]:
     index = _index(opened, out)
     (out / "model_index.json").write_text(json.dumps(index, indent=1))
     dropped = [name for name in tensors if name not in kept]
-    return [f"a {index['_class_name']}, {len(kept)} keys; {len(dropped)} over time left out ({weights.listed(dropped)})"]
+    return [
+        f"a {index['_class_name']}, {len(kept)} keys; {len(dropped)} over time left out ({weights.listed(dropped)})"
+    ]
 
 
 def _index(opened: Opened, out: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _trained(folder: Path, form: Form) -> tuple[VideoUNet, str]:
     unet = VideoUNet(UNet2DConditionModel.from_config(config), form)
     given, own = load_file(folder / WEIGHTS), unet.state_dict()
     for name in given.keys() & own.keys():
-        given[name] = _first_channels(given[name], own[name]) if name == "conv_in.weight" else given[name]
+        given[name] = first_channels(given[name], own[name]) if name == "conv_in.weight" else given[name]
     missing, left = unet.load_state_dict(given, strict=False)
     told = f"starting from {folder.parent}: {len(own) - len(missing)} tensors taken"
     told += f", {len(missing)} new ({_named(missing)})" if missing else ""
@@ -71,7 +71,7 @@ def _trained(folder: Path, form: Form) -> tuple[VideoUNet, str]:
 
 
 @torch.no_grad()
-def _first_channels(given: Tensor, own: Tensor) -> Tensor:
+def first_channels(given: Tensor, own: Tensor) -> Tensor:
     """The first convolution for other conditions: further input channels begin at zero, those too many go."""
     fitted = torch.zeros_like(own)
     count = min(given.shape[1], own.shape[1])
