@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from curation.errors import UserError
+from training.commands import sample
 
 app = typer.Typer(
     help="Raw video to training-ready, captioned clips in WebDataset shards, and text-to-video models trained on them.",
@@ -315,42 +316,7 @@ def peek(
         print(path)
 
 
-@app.command()
-def sample(
-    model: Annotated[str, typer.Option(help="A folder that training wrote.")],
-    prompt: Annotated[str, typer.Option(help="What the video should show.")],
-    out: Annotated[str, typer.Option(help="The mp4 file to write.")] = "sample.mp4",
-    frames: Annotated[Optional[int], typer.Option(help="Frames  [default: as trained]")] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Denoising steps  [default: of the recipe]")] = None,
-    guidance: Annotated[Optional[float], typer.Option(help="Classifier-free guidance  [default: recipe]")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    fps: Annotated[int, typer.Option(help="Frames per second of the file.")] = 8,
-    size: Annotated[Optional[str], typer.Option(help="Pixels as HEIGHTxWIDTH  [default: as trained]")] = None,
-    scale: Annotated[int, typer.Option(help="Enlarge the pixels of tiny models for viewing.")] = 1,
-) -> None:
-    """Make a video from a prompt with a trained model."""
-    from training.sample import sample as sampled
-
-    pixels = _pixels(size) if size else None
-    sampled(
-        model,
-        prompt,
-        out,
-        frames=frames,
-        steps=steps,
-        guidance=guidance,
-        seed=seed,
-        fps=fps,
-        size=pixels,
-        scale=scale,
-    )
-
-
-def _pixels(size: str) -> tuple[int, int]:
-    height, _, width = size.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise UserError(f"--size {size}: expected HEIGHTxWIDTH, for instance 320x512")
-    return int(height), int(width)
+app.command()(sample)
 
 
 def _guarded_run(*arguments: Any) -> None:

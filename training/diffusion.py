@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,7 +15,8 @@ from training.recipe import Diffusion
 from training.stream.plan import Draws
 
 
-def _betas(config: Diffusion) -> dict[str, Any]:
+def betas(config: Diffusion) -> dict[str, Any]:
+    """The noise schedule in the words of diffusers' schedulers."""
     return {
         "num_train_timesteps": config.steps,
         "beta_start": config.beta_start,
@@ -27,16 +28,7 @@ def _betas(config: Diffusion) -> dict[str, Any]:
 
 def training_schedule(config: Diffusion) -> DDPMScheduler:
     """Adds noise: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e (Ho et al., arXiv 2006.11239, eq. 4)."""
-    return DDPMScheduler(**_betas(config), clip_sample=False)
-
-
-def sampling_schedule(config: Diffusion, *, bounded: bool) -> DDIMScheduler:
-    """Takes noise away without adding any (Song et al., arXiv 2010.02502, eq. 12).
-
-    Args:
-        bounded: clean values lie in -1 to 1, so that estimates of them are clipped.
-    """
-    return DDIMScheduler(**_betas(config), clip_sample=bounded, set_alpha_to_one=True, steps_offset=1)
+    return DDPMScheduler(**betas(config), clip_sample=False)
 
 
 def normal(draws: Sequence[Draws], purpose: str, shape: tuple[int, ...]) -> Tensor:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from curation.validate import Config
 from training.recipe_data import Data, Positive, Share
 from training.recipe_model import Diffusion, Model
+from training.recipe_sample import SAMPLING, Sample
 from training.recipe_train import Lora, Optimiser, Train
 
 __all__ = ["Data", "Diffusion", "FREE", "Lora", "Model", "Optimiser", "Positive", "Recipe", "Sample", "Share", "Train"]
-
-
-class Sample(Config):
-    """Defaults of `reelmill sample` for the model that is trained."""
-
-    steps: Positive = 50
-    """Steps of DDIM."""
-    guidance: Annotated[float, Field(ge=0)] = 7.5
-    """Scale of classifier-free guidance; 1 turns it off."""
 
 
 class Recipe(Config):
@@ -38,6 +30,15 @@ class Recipe(Config):
     """How long, and what is left behind."""
     sample: Sample = Sample()
     """Defaults for sampling."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_view(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("data"), dict):
+            return values
+        given = values.get("sample", {})
+        preset = SAMPLING.get(str(values["data"].get("view", "base")), {})
+        return {**values, "sample": {**preset, **given}} if isinstance(given, dict) else values
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Recipe:

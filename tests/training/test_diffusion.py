@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from training.diffusion import losses, normal, sampling_schedule, target, timesteps, training_schedule
-from training.generate import generate
+from training.cascade.denoise import denoise
+from training.cascade.schedulers import CLASSES, Scheduler
+from training.diffusion import losses, normal, target, timesteps, training_schedule
 from training.models.lavie.latents import Pixels
-from training.recipe import Diffusion
+from training.recipe import Data, Diffusion, Recipe, Sample
 from training.stream.plan import Draws
 
 
@@ -31,9 +31,15 @@ class OneClip(nn.Module):
         return torch.zeros(len(captions), 1, 1, 1)
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, *, frames: int) -> torch.Tensor:
-        a = self.alphas.to(x.device)[t].view(-1, 1, 1, 1, 1)
+        # Some schedulers ask between the steps of the training.
+        low, high = self.alphas[t.floor().long()].log(), self.alphas[t.ceil().long()].log()
+        a = torch.lerp(low, high, t.frac() if t.is_floating_point() else torch.zeros(len(t))).exp().view(-1, 1, 1, 1, 1)
         noise = (x - a.sqrt() * self.clip) / (1 - a).sqrt()
         return noise if self.prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * self.clip
+
+
+def settings(prediction: Literal["epsilon", "v_prediction"] = "epsilon", **sample: Any) -> Recipe:
+    return Recipe(data=Data(url="x"), diffusion=Diffusion(prediction=prediction), sample=Sample(**sample))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -41,27 +47,41 @@ class OneClip(nn.Module):
 def test_sampling_ends_at_the_only_clip_there_is(
     steps: int, guidance: float, prediction: Literal["epsilon", "v_prediction"]
 ) -> None:
-    torch.manual_seed(0)
-    clip = torch.rand(1, 3, 5, 8, 8) * 2 - 1
-    video = generate(
-        OneClip(clip, prediction),
-        Diffusion(prediction=prediction),
-        "",
-        frames=5,
-        size=(8, 8),
-        steps=steps,
-        guidance=guidance,
-        seed=0,
-    )
-    expected = ((clip[0] + 1) * 127.5).permute(1, 2, 3, 0).numpy()
-    assert video.shape == (5, 8, 8, 3)
-    assert np.abs(video - expected).max() < 2.5
+    clip = torch.rand(1, 3, 5, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for name in ("ddim", "ddpm"):
+        recipe = settings(prediction, scheduler=name, steps=steps, guidance=guidance)
+        found = denoise(OneClip(clip, prediction), recipe, [""], [Draws(0, 0, "", 0)], (5, 8, 8))
+        torch.testing.assert_close(found, clip, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_every_scheduler_by_name_leads_there(
+    name: str, spacing: str, prediction: Literal["epsilon", "v_prediction"]
+) -> None:
+    clip = torch.rand(1, 3, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    recipe = settings(prediction, scheduler=name, steps=20, spacing=spacing, guidance=1.0)
+    draws = [Draws(0, 0, "", 0)]
+    found = denoise(OneClip(clip, prediction), recipe, [""], draws, (2, 8, 8))
+    assert (found - clip).abs().max() < 0.1
+    assert torch.equal(found, denoise(OneClip(clip, prediction), recipe, [""], draws, (2, 8, 8)))
 
 
 def test_betas_are_linear_and_the_same_for_training_and_sampling() -> None:
-    trained, sampled = training_schedule(Diffusion()), sampling_schedule(Diffusion(), bounded=False)
+    trained = training_schedule(Diffusion())
     torch.testing.assert_close(trained.betas, torch.linspace(1e-4, 0.02, 1000))
-    assert torch.equal(trained.alphas_cumprod, sampled.alphas_cumprod)
+    for name in CLASSES:
+        sampled = Scheduler(Sample(scheduler=name), Diffusion(), bounded=False, device=torch.device("cpu"))
+        torch.testing.assert_close(sampled._scheduler.alphas_cumprod, trained.alphas_cumprod)
+
+
+@pytest.mark.parametrize("steps", [1, 50, 999, 1000])
+def test_every_number_of_steps_stays_within_the_training(steps: int) -> None:
+    for name in CLASSES:
+        settings = Sample(scheduler=name, steps=steps)
+        scheduler = Scheduler(settings, Diffusion(), bounded=False, device=torch.device("cpu"))
+        assert scheduler.timesteps.min() >= 0 and scheduler.timesteps.max() <= 999
 
 
 def test_what_is_learned_is_what_the_sampler_expects() -> None:
