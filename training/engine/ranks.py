@@ -115,9 +115,12 @@ def joined(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(chosen, rank, world)
     except Exception as error:
-        reason = _reason_of_another(store, rank)
-        if reason is not None and not isinstance(error, UserError):
-            raise UserError(reason) from error
+        if not isinstance(error, UserError):
+            reason = _reason_of_another(store, rank)
+            if reason is None and _is_a_lost_connection(error):
+                reason = f"lost another process ({' '.join(str(error).split())[:200]}); start again to go on"
+            if reason is not None:
+                raise UserError(reason) from error
         store.set(_STOPPED, f"{rank} {' '.join(str(error).split())[:500]}")
         raise
     dist.destroy_process_group()
@@ -130,6 +133,10 @@ def _reason_of_another(store: Store, rank: int) -> str | None:
             other, _, reason = store.get(_STOPPED).decode().partition(" ")
             return f"rank {other} stopped: {reason}" if int(other) != rank else None
     return None
+
+
+def _is_a_lost_connection(error: Exception) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def _device(choice: str, local: int) -> torch.device:

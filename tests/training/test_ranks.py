@@ -1,0 +1,122 @@
+"""Runs of several processes: the same samples and, within rounding, the same numbers as one process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from ranks import start
+from safetensors import safe_open
+
+from training.train import train
+
+STEPS = 3
+# Sums in another order; AdamW's first steps magnify what rounds differently near a gradient of zero.
+CLOSE = {"rtol": 2e-4, "atol": 2e-5}
+
+
+def lines(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(out: Path) -> torch.Tensor:
+    return torch.tensor([[line["loss"], line["loss_image"], line["grad_norm"]] for line in lines(out)])
+
+
+def position(out: Path, step: int) -> dict[str, object]:
+    found: dict[str, object] = json.loads((out / f"checkpoints/step-{step:08d}/state.json").read_text())["position"]
+    return found
+
+
+def whole(out: Path, step: int) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, put together from the shards of all ranks; its generators left out."""
+    found: dict[str, torch.Tensor] = {}
+    for path in sorted((out / f"checkpoints/step-{step:08d}").glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            offsets = json.loads(file.metadata()["DCP_SHARDING_INFO"])
+            parts = {name: (offsets[name]["saved_offsets"], file.get_tensor(name)) for name in offsets}
+        for name, (offset, part) in parts.items():
+            if not name.startswith("rng/"):
+                found.setdefault(name, {})[tuple(offset)] = part
+    return {
+        name: torch.cat([parts[at] for at in sorted(parts)]) if () not in parts else parts[()]
+        for name, parts in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: `alone` of one process, and what two made of the same recipe in several ways."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.yaml").write_text(TINY)
+
+    def job(name: str, steps: int, *more: str) -> tuple[str, list[str]]:
+        fixed = ["train.batch=4", "train.checkpoint_every=1", "train.keep=9", "train.log_every=1", "train.device=cpu"]
+        address = [f"data.url={dataset}", f"train.out={folder / name}", f"train.steps={steps}"]
+        return str(folder / "tiny.yaml"), [*address, *fixed, *more]
+
+    train(*job("alone", STEPS))
+    train(*job("moved", 1))
+    train(*job("accumulated", STEPS, "train.accumulate=4", "train.recompute=true"))
+    sharded = ("train.parallel=fsdp", "train.accumulate=2", "train.recompute=true")
+    jobs = [
+        job("moved", 2),
+        job("ddp", 2, "train.accumulate=2"),
+        job("fsdp", 2, *sharded),
+        job("fsdp-again", 1, *sharded),
+        job("fsdp-again", 2, *sharded),
+        job("ddp", STEPS, "train.parallel=fsdp"),
+        job("fsdp", STEPS),
+        job("uneven", 2, "train.batch=5"),
+        (*job("lost", 2), ["data.url=/nowhere"]),
+    ]
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    start(folder / "jobs.json", 2)
+    train(*job("moved", STEPS))
+    return folder
+
+
+def test_one_process_and_two_and_one_again_see_the_same_samples_and_losses(runs: Path) -> None:
+    for step in (1, 2, 3):
+        assert position(runs / "moved", step) == position(runs / "alone", step)
+    torch.testing.assert_close(losses(runs / "moved"), losses(runs / "alone"), **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "accumulated"])
+def test_a_batch_in_shards_and_parts_gives_the_numbers_of_the_whole(runs: Path, name: str) -> None:
+    """Two processes, the last steps with the other way of sharding than the first; or four parts after another."""
+    torch.testing.assert_close(losses(runs / name), losses(runs / "alone"), **CLOSE)
+    tensors, expected = whole(runs / name, STEPS), whole(runs / "alone", STEPS)
+    assert tensors.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(tensors[key], value, rtol=0.02, atol=2e-4, msg=key)
+    assert position(runs / name, STEPS) == position(runs / "alone", STEPS)
+
+
+def test_the_same_processes_go_on_to_the_same_bits(runs: Path) -> None:
+    one, other = whole(runs / "fsdp", 2), whole(runs / "fsdp-again", 2)
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert lines(runs / "fsdp")[1]["loss"] == lines(runs / "fsdp-again")[1]["loss"]
+
+
+def test_each_of_two_processes_writes_its_part_and_nothing_is_pickled(runs: Path) -> None:
+    folder = runs / "fsdp/checkpoints/step-00000002"
+    shards = sorted(folder.glob("*.safetensors"))
+    assert len(shards) == 2 and {path.name for path in folder.iterdir()} == {"state.json", *(p.name for p in shards)}
+    sizes = [path.stat().st_size for path in shards]
+    assert max(sizes) < 1.5 * min(sizes)
+
+
+def test_a_fault_of_one_rank_is_told_by_all(runs: Path) -> None:
+    """Before the first step, in the middle of one, and by a process that is gone."""
+    first, last = ((runs / f"jobs.json.{rank}").read_text().splitlines() for rank in range(2))
+    assert first[:7] == last[:7] == ["done"] * 7
+    assert first[7:9] == last[7:9]
+    assert "5 samples cannot be shared evenly by 2 processes" in first[7]
+    assert first[8] == "rank 1: cannot read /nowhere/manifest.json: does not exist"
+    assert first[9] == "rank 1 stopped: the loss is not a number"
+    assert last[9] == "the loss is not a number"
+    assert first[10].startswith("lost another process") and len(first) == 11
