@@ -54,11 +54,11 @@ def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(TINY)
 
     def job(name: str, steps: int, *more: str) -> tuple[str, list[str]]:
-        fixed = ["train.batch=4", "train.checkpoint_every=1", "train.keep=9", "train.log_every=1", "train.device=cpu"]
+        fixed = ["train.batch=4", "train.checkpoint_every=99", "train.keep=9", "train.log_every=1", "train.device=cpu"]
         address = [f"data.url={dataset}", f"train.out={folder / name}", f"train.steps={steps}"]
         return str(folder / "tiny.yaml"), [*address, *fixed, *more]
 
-    train(*job("alone", STEPS))
+    train(*job("alone", STEPS, "train.checkpoint_every=1"))
     train(*job("moved", 1))
     train(*job("accumulated", STEPS, "train.accumulate=4", "train.recompute=true"))
     sharded = ("train.parallel=fsdp", "train.accumulate=2", "train.recompute=true")

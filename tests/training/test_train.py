@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_samples(
 
 def test_loss_falls_on_one_clip(recipe: Path, tmp_path: Path) -> None:
     manifest = write_dataset(tmp_path / "one", [Clip("one", 8, "white", 0)])
-    more = ("train.steps=40", "train.log_every=10", "optimiser.lr=0.01", "data.flip=false")
+    more = ("train.steps=40", "train.checkpoint_every=40", "train.log_every=10", "optimiser.lr=0.01", "data.flip=false")
     train(str(recipe), settings(manifest, tmp_path / "run", *more))
     losses = [line["loss_video"] for line in lines(tmp_path / "run")]
     assert losses[-1] < 0.5 * losses[0]

@@ -84,7 +84,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
         console.print(f"resuming {out} at step {state.step}")
 
     batches = iter(loader)
-    objective = parallel.Spread(Objective(stage, recipe), stage, settings, ranks)
+    objective = parallel.Spread(Objective(stage, recipe), settings, ranks)
     metrics = Metrics(out / "metrics.jsonl", console, ranks, step=state.step, steps=settings.steps)
     with checkpoints, metrics, contextlib.closing(batches):
         while state.step < settings.steps:

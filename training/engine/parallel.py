@@ -23,10 +23,9 @@ from torch.utils.checkpoint import checkpoint
 from training.diffusion import Losses
 from training.engine.ranks import Ranks
 from training.models.lavie.stage import Stage
+from training.objective import Objective
 from training.recipe import Train
 from training.stream.loader import Batch
-
-Objective = Callable[[Batch], Losses]
 
 # Blocks of one class are compiled once for every width and resolution that they have.
 _SHAPES = 64
@@ -68,19 +67,19 @@ class Spread:
     """The objective as all ranks compute it: of a slice each, with the gradient of the whole batch.
 
     Args:
-        objective: of `stage`, after `prepare`.
+        objective: of a stage after `prepare`.
     """
 
-    def __init__(self, objective: Objective, stage: Stage, settings: Train, ranks: Ranks):
-        self._stage = stage
+    def __init__(self, objective: Objective, settings: Train, ranks: Ranks):
+        self._stage = objective.stage
         self._ranks = ranks
         self._precision = settings.precision
-        self._objective: Objective = objective
+        self._objective: Callable[[Batch], Losses] = objective
         self._ddp: DistributedDataParallel | None = None
-        if ranks.world > 1 and not isinstance(stage, FSDPModule):
+        if ranks.world > 1 and not isinstance(objective.stage, FSDPModule):
             on = [ranks.device.index] if ranks.device.type == "cuda" else None
             self._ddp = DistributedDataParallel(
-                _Whole(objective, stage), device_ids=on, broadcast_buffers=False, gradient_as_bucket_view=True
+                objective, device_ids=on, broadcast_buffers=False, gradient_as_bucket_view=True
             )
             self._objective = self._ddp
 
@@ -112,18 +111,6 @@ class Spread:
         elif self._ddp is not None and not meet:
             return self._ddp.no_sync()
         return contextlib.nullcontext()
-
-
-class _Whole(nn.Module):
-    """An objective as one module, which is what DDP wraps."""
-
-    def __init__(self, objective: Objective, stage: Stage):
-        super().__init__()
-        self.stage = stage
-        self.objective = objective
-
-    def forward(self, batch: Batch) -> Losses:
-        return self.objective(batch)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
