@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from curation.errors import UserError
-from training.commands import sample
+from training.commands import convert, sample
 
 app = typer.Typer(
     help="Raw video to training-ready, captioned clips in WebDataset shards, and text-to-video models trained on them.",
@@ -277,29 +277,6 @@ def train(
 
 
 @app.command()
-def convert(
-    source: Annotated[
-        str, typer.Argument(help="lavie_*.pt, a diffusers folder (Stable Diffusion), or a model of ours.")
-    ],
-    out: Annotated[str, typer.Argument(help="Folder to write; for LaVie's layouts a .pt or .safetensors file.")],
-    to: Annotated[
-        str, typer.Option(help="ours, lavie-base, lavie-interpolation, lavie-vsr or diffusers.", metavar="LAYOUT")
-    ] = "ours",
-    view: Annotated[Optional[str], typer.Option(help="What it becomes: a base model can begin interpolation.")] = None,
-    text: Annotated[Optional[str], typer.Option(help="Folder of the text model, or of a pipeline with one.")] = None,
-    vae: Annotated[Optional[str], typer.Option(help="Folder of the VAE, or of a pipeline with one.")] = None,
-    set_: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of model, like norm=clip.")
-    ] = None,
-) -> None:
-    """Convert weights of LaVie and Stable Diffusion to a model folder, and back. Nothing in them is run."""
-    from training.convert import convert as converted
-
-    for line in converted(source, out, to=to, view=view, text=text, vae=vae, overrides=set_ or []):
-        print(line)
-
-
-@app.command()
 def peek(
     source: Annotated[str, typer.Argument(help="A dataset's manifest.json, folder or tars, or a training recipe.")],
     set_: Set = None,
@@ -316,6 +293,7 @@ def peek(
         print(path)
 
 
+app.command()(convert)
 app.command()(sample)
 
 

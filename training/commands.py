@@ -13,6 +13,30 @@ T = TypeVar("T")
 _STAGES = ("base", "interpolation", "vsr")
 
 
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="lavie_*.pt, a diffusers folder (Stable Diffusion), or a model of ours.")
+    ],
+    out: Annotated[str, typer.Argument(help="Folder to write; for LaVie's layouts a .pt or .safetensors file.")],
+    to: Annotated[
+        str, typer.Option(metavar="LAYOUT", help="ours, lavie-base, lavie-interpolation, lavie-vsr or diffusers.")
+    ] = "ours",
+    view: Annotated[Optional[str], typer.Option(help="What it becomes: a base model can begin interpolation.")] = None,
+    text: Annotated[
+        Optional[str], typer.Option(metavar="DIR", help="The text model with its tokenizer, or a pipeline with them.")
+    ] = None,
+    vae: Annotated[Optional[str], typer.Option(metavar="DIR", help="The VAE, or a pipeline with one.")] = None,
+    set_: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of model, like norm=clip.")
+    ] = None,
+) -> None:
+    """Convert weights of LaVie and Stable Diffusion to a model folder, and back. Nothing in them is run."""
+    from training.convert import convert as converted
+
+    for line in converted(source, out, to=to, view=view, text=text, vae=vae, overrides=set_ or []):
+        typer.echo(line)
+
+
 def sample(
     model: Annotated[
         Optional[str], typer.Option(metavar="DIR", help="A base model: a folder that training wrote.")
