@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from curation.errors import UserError
-from training.models.lavie.attention import rotary
 from training.models.lavie.latents import Latents
 from training.models.lavie.stage import Stage
 from training.models.lavie.text import ByteTokenizer, TextEncoder
@@ -98,22 +96,6 @@ def test_training_moves_the_temporal_attention() -> None:
         assert value.grad is not None and value.grad.abs().max() > 0, name
     outputs = [value for name, value in model.named_parameters() if "_temp.to_out" in name]
     assert outputs and all(value.abs().max() > 0 for value in outputs)
-
-
-@pytest.mark.parametrize("width", [8, 32, 40])
-def test_rotation_is_that_of_complex_numbers(width: int) -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 16, width)
-    dims = min(32, width)
-    expected = x.double().clone()
-    for position in range(16):
-        for pair in range(dims // 2):
-            angle = position * 10_000.0 ** (-2 * pair / dims)
-            a, b = x[..., position, 2 * pair].double(), x[..., position, 2 * pair + 1].double()
-            expected[..., position, 2 * pair] = a * math.cos(angle) - b * math.sin(angle)
-            expected[..., position, 2 * pair + 1] = a * math.sin(angle) + b * math.cos(angle)
-    torch.testing.assert_close(rotary(x).double(), expected, rtol=0, atol=2e-6)
-    assert rotary(x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_bytes_are_tokens() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from curation.errors import UserError
 from training.models.lavie.form import Form
-from training.models.lavie.unet import CONFIG, WEIGHTS, VideoUNet, image_unet
+from training.models.lavie.unet import WEIGHTS, VideoUNet, image_unet, stored
 from training.recipe_model import Model
 
 
@@ -55,8 +54,7 @@ def start(model: Model, form: Form, *, channels: int, text_width: int) -> tuple[
 
 def _trained(folder: Path, form: Form) -> tuple[VideoUNet, str]:
     """A network of a form with the weights of one of another, by name."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    config.pop("video")
+    config, _ = stored(folder)
     channels = int(config["out_channels"])
     config["in_channels"] = channels + form.condition_channels(channels)
     unet = VideoUNet(UNet2DConditionModel.from_config(config), form)

@@ -27,6 +27,8 @@ from training.recipe_model import Model, View
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 CONFIG = "config.json"
+_LARGEST_CONFIG = 1_000_000
+_MOST_LAYERS = 32
 _PARTS = {
     *("conv_in", "time_proj", "time_embedding", "class_embedding", "down_blocks", "mid_block", "up_blocks"),
     *("conv_norm_out", "conv_act", "conv_out"),
@@ -223,15 +225,30 @@ class VideoUNet(nn.Module):
         """Read what `save` wrote.
 
         Raises:
-            OSError, KeyError, ValueError, RuntimeError, SafetensorError, UserError: something is missing or damaged.
+            OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, UserError: something is missing or
+                damaged.
         """
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        form = parse(config.pop("video"), Form, name=f"{folder / CONFIG}: video")
+        config, form = stored(folder)
         weights = load_file(folder / WEIGHTS)
         with torch.device("meta"):  # no memory but that of the file
             model = VideoUNet(UNet2DConditionModel.from_config(config), form)
         model.load_state_dict(weights, assign=True)
         return model
+
+
+def stored(folder: Path) -> tuple[dict[str, Any], Form]:
+    """The 2D configuration in a folder that `VideoUNet.save` wrote, and the form.
+
+    Raises:
+        OSError, ValueError, UserError: it is missing, damaged, or that of another kind of model.
+    """
+    text = (folder / CONFIG).read_bytes()[: _LARGEST_CONFIG + 1]
+    config = json.loads(text) if len(text) <= _LARGEST_CONFIG else None
+    if not isinstance(config, dict) or not isinstance(config.get("video"), dict):
+        raise ValueError(f"{CONFIG} is not that of a video model of ours")
+    if max(len(config["block_out_channels"]), int(config["layers_per_block"])) > _MOST_LAYERS:
+        raise ValueError(f"{CONFIG} asks for more than {_MOST_LAYERS} layers")
+    return config, parse(config.pop("video"), Form, name=f"{folder / CONFIG}: video")
 
 
 def _text(block: nn.Module, text: Tensor) -> dict[str, Tensor]:
