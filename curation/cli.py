@@ -269,11 +269,13 @@ def prune(
 def train(
     recipe: Annotated[str, typer.Argument(help="A training recipe (.yaml).")],
     set_: Set = None,
+    ray: Annotated[Optional[int], typer.Option(min=1, help="Train with so many workers of Ray Train.")] = None,
+    address: Address = None,
 ) -> None:
     """Train a model on shards by URL: --set data.url=https://…/manifest.json. Run again to resume."""
     from training.train import train as trained
 
-    trained(recipe, set_ or [])
+    trained(recipe, set_ or [], ray=ray, address=address)
 
 
 @app.command()

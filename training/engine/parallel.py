@@ -78,9 +78,7 @@ class Spread:
         self._ddp: DistributedDataParallel | None = None
         if ranks.world > 1 and not isinstance(objective.stage, FSDPModule):
             on = [ranks.device.index] if ranks.device.type == "cuda" else None
-            self._ddp = DistributedDataParallel(
-                objective, device_ids=on, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            self._ddp = DistributedDataParallel(objective, device_ids=on, gradient_as_bucket_view=True)
             self._objective = self._ddp
 
     def __call__(self, batch: Batch) -> Losses:

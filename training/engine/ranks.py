@@ -101,11 +101,10 @@ def joined(device: str) -> Iterator[Ranks]:
     Raises:
         UserError: there is no such device here, or another rank has stopped.
     """
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    chosen = _device(device, local)
-    if dist.is_initialized():  # by Ray Train, which also ends it
-        yield Ranks(chosen, dist.get_rank(), dist.get_world_size())
+    if dist.is_initialized():  # by Ray Train, which also chooses the GPU, and ends it
+        yield Ranks(_device(device, None), dist.get_rank(), dist.get_world_size())
         return
+    chosen = _device(device, int(os.environ.get("LOCAL_RANK", 0)))
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Ranks(chosen)
         return
@@ -139,11 +138,14 @@ def _is_a_lost_connection(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def _device(choice: str, local: int) -> torch.device:
+def _device(choice: str, local: int | None) -> torch.device:
+    """The GPU with number `local`, or the one that is chosen already; the CPU where that is wanted or all there is."""
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device: no GPU that this torch can use; set it to cpu or auto")
     if choice == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
+    if local is None:
+        return torch.device("cuda", torch.cuda.current_device())
     if local >= torch.cuda.device_count():
         raise UserError(
             f"train.device: process {local} of this machine has no GPU of its own, there are "
