@@ -43,6 +43,27 @@ def timesteps(draws: Sequence[Draws], steps: int) -> Tensor:
     return torch.tensor([int(draw.rng("timestep").integers(steps)) for draw in draws])
 
 
+def noise(draws: Sequence[Draws], shape: tuple[int, ...], *, offset: float = 0.0) -> Tensor:
+    """What is added to clean clips, fp32 (batch, channels, pictures, height, width).
+
+    Args:
+        offset: deviation of a number that is added to all of a picture's channel, so that the model learns brightness
+            as a whole, which plain noise leaves legible (N. Guttenberg, "Diffusion with offset noise", 2023). The
+            pictures of a sample share it, since a clip has one brightness; ours.
+    """
+    plain = normal(draws, "noise", shape)
+    return plain + offset * normal(draws, "offset noise", (*shape[:2], 1, 1, 1)) if offset else plain
+
+
+def min_snr(schedule: DDPMScheduler, timesteps: Tensor, most: float) -> Tensor:
+    """Weights of samples by their time steps, fp32 (batch,): min(SNR, most) / SNR where the noise is predicted, and
+    over SNR + 1 for the velocity (Hang et al., arXiv 2303.09556)."""
+    signal = schedule.alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = signal / (1 - signal)
+    whole = snr + 1 if schedule.config.prediction_type == "v_prediction" else snr
+    return (snr.clamp(max=most) / whole).float()
+
+
 class Losses(NamedTuple):
     """Scalars of one step."""
 
@@ -59,7 +80,9 @@ def target(schedule: DDPMScheduler, clean: Tensor, noise: Tensor, timesteps: Ten
     return noise
 
 
-def losses(prediction: Tensor, wanted: Tensor, *, frames: int, image_weight: float) -> Losses:
+def losses(
+    prediction: Tensor, wanted: Tensor, *, frames: int, image_weight: float, weights: Tensor | None = None
+) -> Losses:
     """Mean squared error on the clips plus a weighted one on the single frames (LaVie §3.3).
 
     Args:
@@ -67,9 +90,17 @@ def losses(prediction: Tensor, wanted: Tensor, *, frames: int, image_weight: flo
         wanted: the same shape, from `target`.
         frames: how many of the pictures are the clip.
         image_weight: alpha; the two means are separate, so it does not depend on their numbers.
+        weights: (batch,), of the samples; all alike unless given.
     """
-    video = F.mse_loss(prediction[:, :, :frames].float(), wanted[:, :, :frames])
+    video = _error(prediction[:, :, :frames], wanted[:, :, :frames], weights)
     if prediction.shape[2] == frames:
         return Losses(video, video, torch.zeros_like(video))
-    image = F.mse_loss(prediction[:, :, frames:].float(), wanted[:, :, frames:])
+    image = _error(prediction[:, :, frames:], wanted[:, :, frames:], weights)
     return Losses(video + image_weight * image, video, image)
+
+
+def _error(prediction: Tensor, wanted: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return F.mse_loss(prediction.float(), wanted)
+    errors = F.mse_loss(prediction.float(), wanted, reduction="none")
+    return (errors.flatten(1).mean(dim=1) * weights).mean()

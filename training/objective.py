@@ -26,14 +26,19 @@ class Objective(nn.Module):
         self.recipe = recipe
         self.schedule = diffusion.training_schedule(recipe.diffusion)
 
-    def forward(self, batch: Batch) -> diffusion.Losses:
-        """Noise the batch, predict, compare."""
+    def forward(self, batch: Batch, timesteps: Tensor | None = None) -> diffusion.Losses:
+        """Noise the batch, predict, compare.
+
+        Args:
+            timesteps: int64 (batch,); drawn unless given.
+        """
+        config = self.recipe.diffusion
         device = next(self.stage.parameters()).device
         clean = self.stage.space.encode(
             _rgb(batch.pixels, device), lambda shape: diffusion.normal(batch.draws, "posterior", shape)
         )
-        noise = diffusion.normal(batch.draws, "noise", tuple(clean.shape)).to(device)
-        timesteps = diffusion.timesteps(batch.draws, self.recipe.diffusion.steps).to(device)
+        noise = diffusion.noise(batch.draws, tuple(clean.shape), offset=config.offset_noise).to(device)
+        timesteps = (diffusion.timesteps(batch.draws, config.steps) if timesteps is None else timesteps).to(device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
         given, level = self._given(batch, clean)
         prediction = self.stage(
@@ -44,7 +49,13 @@ class Objective(nn.Module):
             noise_level=level,
         )
         wanted = diffusion.target(self.schedule, clean, noise, timesteps)
-        return diffusion.losses(prediction, wanted, frames=batch.frames, image_weight=self.recipe.train.image_weight)
+        return diffusion.losses(
+            prediction,
+            wanted,
+            frames=batch.frames,
+            image_weight=self.recipe.train.image_weight,
+            weights=diffusion.min_snr(self.schedule, timesteps, config.min_snr) if config.min_snr else None,
+        )
 
     def _given(self, batch: Batch, clean: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """The channels of the condition, and the noise level in them."""

@@ -99,3 +99,8 @@ class Diffusion(Config):
     """Steps from a clean clip to noise."""
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"
     """What the model predicts: the noise (LaVie's base), or the velocity of Salimans and Ho (arXiv 2202.00512)."""
+    min_snr: Annotated[float, Field(gt=0)] | None = None
+    """The largest weight of a sample by its signal-to-noise ratio (min-SNR, arXiv 2303.09556; its gamma, 5 there);
+    all samples weigh the same unless given."""
+    offset_noise: Annotated[float, Field(ge=0)] = 0.0
+    """Deviation of the noise that all of a picture shares, beside that of every place; 0.1 where it is used."""
