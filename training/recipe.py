@@ -48,6 +48,27 @@ class Recipe(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _can_be_shown(self) -> Recipe:
+        samples = self.train.samples
+        if samples.every and self.data.view == "base" and not samples.prompts:
+            raise ValueError("train.samples.prompts: what to make videos of?")
+        if samples.every and self.data.view != "base" and not self.holds_out:
+            raise ValueError(
+                f"train.samples: the view {self.data.view} begins with held-out clips; "
+                "set data.held_out, or train.held_out.url"
+            )
+        if samples.every and (samples.steps or 0) > self.diffusion.steps:
+            raise ValueError(
+                f"train.samples.steps ({samples.steps}) is more than diffusion.steps ({self.diffusion.steps})"
+            )
+        return self
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is data that is not trained on."""
+        return bool(self.data.held_out or self.train.held_out.url)
+
 
 # What may change between the parts of one run: it moves no number of the training, or only in the last digits.
 FREE = (
@@ -68,6 +89,11 @@ FREE = (
     "train.checkpoint_every",
     "train.keep",
     "train.log_every",
+    "train.held_out",
+    "train.samples",
+    "train.spikes",
+    "train.wandb",
+    "train.peak_tflops",
     "train.device",
     "sample",
 )

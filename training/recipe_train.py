@@ -5,12 +5,14 @@ LaVie published none of these values. Those of Latte, by the same group, are nam
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from curation.validate import Config
 from training.recipe_data import Positive, Share
+from training.recipe_seen import HeldOut, Samples, Spikes
 
 
 class Optimiser(Config):
@@ -26,6 +28,28 @@ class Optimiser(Config):
     """Decay of the two running means."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient; ours."""
+
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What the learning rate does after the warm-up: stay, or fall along half a cosine."""
+    decay: Union[Positive, None] = None
+    """The step at which a `cosine` has fallen to zero. It is not `train.steps`, which may grow while a run goes on."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> Optimiser:
+        if (self.schedule == "cosine") != (self.decay is not None):
+            raise ValueError("decay: needed for the schedule cosine, and for no other")
+        if self.decay is not None and self.decay <= self.warmup:
+            raise ValueError(f"decay ({self.decay}) must be more than warmup ({self.warmup})")
+        return self
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.decay is None:
+            return self.lr
+        done = min(1.0, (step - self.warmup) / (self.decay - self.warmup))
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Lora(Config):
@@ -76,5 +100,16 @@ class Train(Config):
     """Checkpoints that are kept, the newest ones."""
     log_every: Positive = 10
     """Steps between lines of metrics.jsonl."""
+    held_out: HeldOut = HeldOut()
+    """The loss on samples that are not trained on, by the noise level."""
+    samples: Samples = Samples()
+    """Videos that the model makes while it is trained."""
+    spikes: Spikes = Spikes()
+    """What happens when the loss jumps."""
+    wandb: Union[str, None] = None
+    """Project of Weights & Biases that gets what TensorBoard gets; it takes the key from its usual places."""
+    peak_tflops: Annotated[Union[float, None], Field(gt=0)] = None
+    """What the device can do at most in the precision of the run, in 10^12 operations a second, for MFU; of the GPUs
+    in `engine.flops.PEAKS` it is known."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU where there is one."""

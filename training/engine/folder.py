@@ -2,6 +2,8 @@
 
 OUT/checkpoints/     see `checkpoint`
 OUT/metrics.jsonl    see `metrics`
+OUT/tensorboard/     see `board`
+OUT/samples/         see `samples`
 OUT/model/           what `reelmill sample` reads: unet/ text/ vae/ recipe.yaml config.json
 """
 

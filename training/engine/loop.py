@@ -13,11 +13,11 @@ from rich.console import Console
 
 from curation.errors import UserError
 from curation.validate import resolved
-from training.engine import checkpoint, folder, parallel, trainable
+from training.engine import checkpoint, flops, folder, parallel, trainable
 from training.engine.checkpoint import Checkpoints, Learned, State
 from training.engine.ema import Ema
-from training.engine.metrics import Metrics
 from training.engine.ranks import Ranks, joined
+from training.engine.watch import Watch
 from training.models.lavie.stage import Stage
 from training.objective import Objective
 from training.recipe import Recipe
@@ -65,6 +65,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
     if not found:
         console.print(stage.origin)
     stage.to(ranks.device).train()
+    speed = flops.speed(stage, recipe, ranks.device)
     parallel.prepare(stage, settings, ranks)
     torch.manual_seed(settings.seed + ranks.rank)
 
@@ -74,7 +75,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
         lr=recipe.optimiser.lr,
         betas=recipe.optimiser.betas,
         weight_decay=recipe.optimiser.weight_decay,
-        fused=ranks.device.type == "cuda",
+        fused=ranks.device.type == "cuda" or settings.spikes.action == "skip",
     )
     ema = Ema(parameters, settings.ema)
     learned = Learned(parameters, ema, optimiser)
@@ -85,27 +86,27 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
 
     batches = iter(loader)
     objective = parallel.Spread(Objective(stage, recipe), settings, ranks)
-    metrics = Metrics(out / "metrics.jsonl", console, ranks, step=state.step, steps=settings.steps)
-    with checkpoints, metrics, contextlib.closing(batches):
+    watch = Watch(stage, recipe, ranks, loader, console, step=state.step, speed=speed)
+    with checkpoints, watch, contextlib.closing(batches):
         while state.step < settings.steps:
             start = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - start
 
             for group in optimiser.param_groups:
-                group["lr"] = recipe.optimiser.lr * min(1.0, (state.step + 1) / max(1, recipe.optimiser.warmup))
+                group["lr"] = lr = recipe.optimiser.lr_at(state.step)
             losses = objective.gradient(batch.split(settings.accumulate))
             norm = parallel.clip(parameters.values(), recipe.optimiser.clip)
+            watch.metrics.spikes.skip(optimiser, losses[0], ranks)
             optimiser.step()
             optimiser.zero_grad()
             ema.update(state.step)
             state.step += 1
 
-            metrics.add(torch.cat((losses, norm[None])), batch, waited=waited)
+            watch.metrics.add(torch.cat((losses, norm[None])), batch, waited=waited)
             save = state.step % settings.checkpoint_every == 0 or state.step >= settings.steps
-            if save or state.step % settings.log_every == 0:
-                loader.settle(ranks.sum)
-                metrics.write(state.step, replaced=state.position.replaced, report=loader.report())
+            if save or watch.due(state.step):
+                watch.tell(state.step, ema, lr=lr)
             if save:
                 state.recipe = resolved(recipe)
                 checkpoints.save(state, learned)

@@ -78,6 +78,11 @@ class TextEncoder(nn.Module):
         """Channels of the embedding."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def length(self) -> int:
+        """Tokens of the embedding."""
+        return int(self.tokenizer(("",)).shape[1])
+
     def forward(self, captions: Sequence[str]) -> Tensor:
         """Last hidden state, (captions, tokens, width)."""
         tokens = self.tokenizer(captions).to(self.model.device)
