@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from PIL import Image
 from ranks import start
 from safetensors import safe_open
 
@@ -18,7 +21,7 @@ STEPS = 3
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 
 
-def lines(out: Path) -> list[dict[str, float]]:
+def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -58,14 +61,16 @@ def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         address = [f"data.url={dataset}", f"train.out={folder / name}", f"train.steps={steps}"]
         return str(folder / "tiny.yaml"), [*address, *fixed, *more]
 
-    train(*job("alone", STEPS, "train.checkpoint_every=1"))
+    measured = (f"train.held_out.url={dataset}", "train.held_out.every=1", "train.held_out.batches=1")
+    shown = ("train.samples.every=2", "train.samples.steps=1", "train.samples.prompts=[red, green, blue]")
+    train(*job("alone", STEPS, "train.checkpoint_every=1", *measured, *shown))
     train(*job("moved", 1))
     train(*job("accumulated", STEPS, "train.accumulate=4", "train.recompute=true"))
     sharded = ("train.parallel=fsdp", "train.accumulate=2", "train.recompute=true")
     jobs = [
         job("moved", 2),
-        job("ddp", 2, "train.accumulate=2"),
-        job("fsdp", 2, *sharded),
+        job("ddp", 2, "train.accumulate=2", *measured, *shown),
+        job("fsdp", 2, *sharded, *measured, *shown),
         job("fsdp-again", 1, *sharded),
         job("fsdp-again", 2, *sharded),
         job("ddp", STEPS, "train.parallel=fsdp"),
@@ -100,6 +105,21 @@ def test_the_same_processes_go_on_to_the_same_bits(runs: Path) -> None:
     one, other = whole(runs / "fsdp", 2), whole(runs / "fsdp-again", 2)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
     assert lines(runs / "fsdp")[1]["loss"] == lines(runs / "fsdp-again")[1]["loss"]
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_two_processes_measure_and_show_what_one_does(runs: Path, name: str) -> None:
+    """That it does not move sharded training either is told by `fsdp-again`, which has nothing of it."""
+    for one, other in zip(lines(runs / "alone")[:2], lines(runs / name)):
+        assert one["held_out"].keys() == other["held_out"].keys()
+        assert other["held_out"] == pytest.approx(one["held_out"], rel=CLOSE["rtol"], abs=CLOSE["atol"])
+    films = [runs / which / "samples/step-00000002" for which in ("alone", name)]
+    assert [sorted(path.name for path in folder.iterdir()) for folder in films] == [
+        ["00.mp4", "01.mp4", "02.mp4", "grid.png"]
+    ] * 2
+    one_grid, other_grid = (np.asarray(Image.open(folder / "grid.png")).astype(int) for folder in films)
+    assert np.abs(one_grid - other_grid).mean() < 2
+    assert len(list((runs / name / "tensorboard").iterdir())) == 2  # the first process's, of both parts
 
 
 def test_each_of_two_processes_writes_its_part_and_nothing_is_pickled(runs: Path) -> None:

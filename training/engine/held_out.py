@@ -30,6 +30,7 @@ class HeldOut:
         self._objective = Objective(stage, recipe.model_copy(update={"diffusion": plain}))
         self._stage = stage
         self._settings = recipe.train.held_out
+        self._accumulate = recipe.train.accumulate
         self._precision = recipe.train.precision
         self._ranks = ranks
         self._kept = kept
@@ -47,9 +48,10 @@ class HeldOut:
         weights = ema if self._settings.ema else None
         with aside(self._stage, weights, self._ranks.device), autocast(self._precision, self._ranks.device):
             for batch in self._kept(self._batches):
-                for number, part in enumerate(self._parts):
-                    sums[number] += torch.stack(self._objective(batch, drawn(batch, part)))
-        means = self._ranks.mean(sums / self._batches).double().cpu()
+                for samples in batch.split(self._accumulate):
+                    for number, part in enumerate(self._parts):
+                        sums[number] += torch.stack(self._objective(samples, drawn(samples, part)))
+        means = self._ranks.mean(sums / (self._batches * self._accumulate)).double().cpu()
         digits = len(str(self._parts[-1][1] - 1))
         return {
             **dict(zip(("loss", "loss_video", "loss_image"), means.mean(dim=0).tolist())),

@@ -54,7 +54,7 @@ class Watch(contextlib.ExitStack):
         first = {stock.name: stock.first for stock in loader.plan.stocks}
         self._held_out = self._samples = None
         if recipe.holds_out:
-            kept = Kept(recipe, ranks, batch=settings.batch // settings.accumulate, first=first)
+            kept = Kept(recipe, ranks, batch=settings.batch, first=first)
             self.callback(kept.close)
             self._held_out = HeldOut(stage, recipe, ranks, kept)
         if settings.samples.every:
