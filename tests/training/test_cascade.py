@@ -14,12 +14,14 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
+from typer.testing import CliRunner
 
+from curation.cli import app
 from curation.errors import UserError
 from curation.validate import as_yaml, parse
 from training.cascade import writing
 from training.cascade.cascade import Cascade, Start, open_cascade
-from training.cascade.memory import place
+from training.cascade.memory import place, weights
 from training.cascade.pictures import as_numbers, read
 from training.commands import _each
 from training.models.lavie.stage import Stage
@@ -201,20 +203,23 @@ def test_more_frames_than_a_clip_go_in_windows(models: dict[str, str]) -> None:
 
 def test_little_memory_means_tiles_and_no_memory_one_line(models: dict[str, str]) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (3, 32, 48, 3), np.uint8)
-    roomy, tight = opened(models, "vsr"), opened(models, "vsr", memory=0.0008, offload="always")
-    link = tight.links["vsr"]
-    room = tight.place.room(link.stage, 3, (32, 48))
-    assert not room.together and room.tile and room.tile % link.stage.unet.factor == 0 and room.decoded == 1
-    assert roomy.place.room(link.stage, 3, (32, 48)).tile is None
+    roomy = opened(models, "vsr")
+    stage = roomy.links["vsr"].stage
+    assert roomy.place.room(stage, 3, (32, 48)).tile is None and not stage.space.vae.use_tiling
+    tight = opened(models, "vsr", memory=(weights(stage) + 1.2e6) / 1e9, offload="always")
+    stage = tight.links["vsr"].stage
+    room = tight.place.room(stage, 3, (32, 48))
+    assert not room.together and room.tile == 20 and room.tile_overlap == 5 and stage.space.vae.use_tiling
     tiled = np.concatenate(list(tight.pieces("vsr", "", frames)))
     assert tiled.shape == (3, 128, 192, 3)
     with pytest.raises(UserError, match="too little memory: the smallest tile needs about"):
-        opened(models, "vsr", memory=1e-6).place.room(link.stage, 3, (32, 48))
+        opened(models, "vsr", memory=1e-6).place.room(stage, 3, (32, 48))
 
 
 def test_guidance_in_two_calls_and_models_that_come_and_go_change_nothing(models: dict[str, str]) -> None:
-    whole = opened(models, "base").first(["a"], start(4))[0]
-    tight = opened(models, "base", memory=0.0016, offload="always")
+    roomy = opened(models, "base")
+    whole = roomy.first(["a"], start(4))[0]
+    tight = opened(models, "base", memory=(weights(roomy.links["base"].stage) + 2e6) / 1e9, offload="always")
     assert not tight.place.room(tight.links["base"].stage, 4, SIZE).together
     assert np.abs(tight.first(["a"], start(4))[0].astype(int) - whole).max() <= 1
 
@@ -269,6 +274,30 @@ def test_colours_of_a_file_are_those_that_were_made(tmp_path: Path) -> None:
         as_numbers(frames, torch.device("cpu"))[:, 0, 0, 0], torch.tensor([0.5686, -0.6863, -0.7647]), atol=1e-3, rtol=0
     )
     assert writing.settings(tmp_path / "a.mp4") == {"prompt": "ä"} and writing.settings(tmp_path / "b.mp4") is None
+
+
+def test_the_command_makes_a_file_and_says_what_it_cannot_do(models: dict[str, str], tmp_path: Path) -> None:
+    words = ["sample", "--model", models["base"], "--vsr", models["vsr"], "--prompt", "x", "--device", "cpu"]
+    words += [
+        "--frames",
+        "2",
+        "--steps",
+        "2",
+        "--steps",
+        "vsr=1",
+        "--guidance",
+        "1",
+        "--size",
+        "16x16",
+        "--fps",
+        "12.5",
+    ]
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "a.mp4")])
+    assert result.exit_code == 0, result.output
+    told = writing.settings(tmp_path / "a.mp4")
+    assert told and (told["steps"], told["vsr"]["steps"], told["size"], told["fps"]) == (2, 1, [16, 16], 12.5)
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "b.mp4"), "--steps", "vrs=1"])
+    assert isinstance(result.exception, UserError) and "no stage 'vrs' is asked for" in str(result.exception)
 
 
 def test_settings_are_for_every_stage_or_for_one() -> None:

@@ -143,7 +143,7 @@ class Cascade:
                 room=room,
                 progress=self.bars(name),
             )
-            return [np.concatenate(list(decoded(link.stage.space, one, at_once=room.decoded))) for one in latents]
+            return [np.concatenate(list(decoded(link.stage.space, one))) for one in latents]
 
         with self.place.holding(link.stage):
             room = self.place.room(link.stage, start.frames * len(prompts), _grid(link, start.size))
@@ -175,7 +175,7 @@ class Cascade:
                 room=room,
                 progress=self.bars("interpolation"),
             )
-            yield from decoded(link.stage.space, latents[0], at_once=room.decoded)
+            yield from decoded(link.stage.space, latents[0])
 
     def larger(self, prompt: str, frames: Frames) -> Iterator[Frames]:
         """The frames enlarged, a few at a time."""
@@ -194,7 +194,7 @@ class Cascade:
                 room=room,
                 progress=self.bars("super resolution"),
             )
-            yield from decoded(link.stage.space, latents[0], at_once=room.decoded)
+            yield from decoded(link.stage.space, latents[0])
 
     def _until(self, view: str) -> list[str]:
         return self.views[: self.views.index(view) + 1]

@@ -31,8 +31,6 @@ class Room:
     """Height and width of spatial tiles, in places of the latent grid."""
     tile_overlap: int = 0
     """Places that neighbouring tiles share."""
-    decoded: int = 4
-    """Frames that are decoded at once."""
 
 
 ROOMY = Room()
@@ -91,9 +89,8 @@ def denoise(
         for text in sides:
             times = len(text) // len(captions)
             more = {} if level is None else {"noise_level": level.repeat(times)}
-            both = part.repeat(times, 1, 1, 1, 1)
-            with torch.autocast(device.type, dtype=weights.dtype, enabled=weights.dtype != torch.float32):
-                prediction = stage(both, t.expand(len(text)), text, frames=seen, **more)
+            both = part.to(weights.dtype).repeat(times, 1, 1, 1, 1)
+            prediction = stage(both, t.expand(len(text)), text, frames=seen, **more)
             found += prediction.float().split(len(captions))
         towards, *away = found
         return away[0] + settings.guidance * (towards - away[0]) if away else towards

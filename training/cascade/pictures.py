@@ -21,6 +21,8 @@ from training.models.lavie.latents import Latents, Pixels
 Frames = NDArray[np.uint8]
 """RGB, (frames, height, width, 3)."""
 
+AT_ONCE = 4
+"""Frames that are handed on together."""
 MAX_PIXELS = 1 << 33
 """Of all frames of a file together; 61 frames of 1280x2048 are a fiftieth."""
 MAX_PICTURE = 1 << 26
@@ -29,13 +31,13 @@ MAX_PICTURE = 1 << 26
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
 
 
-def decoded(space: Pixels | Latents, latents: Tensor, *, at_once: int = 4) -> Iterator[Frames]:
-    """The frames of one clip, a few at a time, so that only these are ever decoded together.
+def decoded(space: Pixels | Latents, latents: Tensor) -> Iterator[Frames]:
+    """The frames of one clip, a few at a time, so that only these are ever in memory as pictures.
 
     Args:
         latents: (channels, frames, height, width).
     """
-    for part in latents.split(at_once, dim=1):
+    for part in latents.split(AT_ONCE, dim=1):
         rgb = (space.decode(part[None])[0].float().clamp(-1, 1) + 1) * 127.5
         yield rgb.round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 

@@ -13,6 +13,10 @@ Normal = Callable[[tuple[int, ...]], Tensor]
 """A shape to standard normal numbers; the first axis is the batch."""
 
 
+AT_ONCE = 16
+"""Frames that are encoded together, which bounds the memory: 7 GB at 320x512 pixels."""
+
+
 class Pixels(nn.Module):
     """No encoding: RGB in -1 to 1."""
 
@@ -42,10 +46,12 @@ class Latents(nn.Module):
     @torch.no_grad()
     def encode(self, video: Tensor, normal: Normal) -> Tensor:
         """RGB in -1 to 1, (batch, 3, t, h, w), to a sample of (batch, channels, t, h/factor, w/factor)."""
-        # A clip at a time bounds the memory.
-        posteriors = [self.vae.encode(clip.transpose(0, 1)).latent_dist for clip in video]
-        mean = torch.stack([posterior.mean for posterior in posteriors])
-        deviation = torch.stack([posterior.std for posterior in posteriors])
+        means, deviations = [], []
+        for frames in video.transpose(1, 2).flatten(0, 1).split(AT_ONCE):
+            posterior = self.vae.encode(frames).latent_dist
+            means.append(posterior.mean)
+            deviations.append(posterior.std)
+        mean, deviation = (torch.cat(parts).unflatten(0, (len(video), -1)) for parts in (means, deviations))
         latents = mean + deviation * normal(tuple(mean.shape)).to(mean)
         return latents.transpose(1, 2) * float(self.vae.config.scaling_factor)
 
