@@ -26,7 +26,7 @@ def start(jobs: Path, world: int) -> None:
         environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in place.items()}}
         command = [sys.executable, __file__, str(jobs), *map(str, ports)]
         processes.append(subprocess.Popen(command, env=environment))
-    assert [process.wait(timeout=300) for process in processes] == [0] * world
+    assert [process.wait(timeout=1200) for process in processes] == [0] * world
 
 
 def _free_port() -> int:

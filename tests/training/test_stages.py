@@ -109,6 +109,15 @@ def test_a_single_frame_changes_nothing_but_itself(form: Form) -> None:
 
 
 @torch.no_grad()
+@every_form
+def test_single_frames_are_the_same_without_a_clip(form: Form) -> None:
+    model, given = awake(VideoUNet(flat(form.view), form)), example(form)
+    expected = model(**given)[:, :, 4:]
+    alone = model(**{**given, "x": given["x"][:, :, 4:], "frames": 0})
+    torch.testing.assert_close(alone, expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
 def test_norms_of_the_released_code_mix_single_frames_into_the_clip() -> None:
     form = Form(norm="all")
     model, given = awake(VideoUNet(flat(), form)), example(form)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import shutil
@@ -42,8 +43,9 @@ from training.stream.loader import Position
 
 _NAME = re.compile(r"^step-(\d{8,})$")
 
-# It says so for every checkpoint of a single process.
+# It warns of every checkpoint of a single process, and notes two lines for each tensor.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+logging.getLogger("c10d-NullHandler-dcp_logger").setLevel(logging.WARNING)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
@@ -26,6 +27,9 @@ from training.models.lavie.stage import Stage
 from training.objective import Objective
 from training.recipe import Train
 from training.stream.loader import Batch
+
+# Nothing is done in place on what the network gives.
+warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
 
 # Blocks of one class are compiled once for every width and resolution that they have.
 _SHAPES = 64

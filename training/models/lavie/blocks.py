@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.models.lavie.attention import TemporalAttention, sparse_causal
 from training.models.lavie.form import Form
 from training.models.lavie.norms import VideoNorm
-from training.models.lavie.pictures import Pictures
+from training.models.lavie.pictures import Pictures, untouched
 from training.models.lavie.temporal_module import TimeResnet
 
 
@@ -55,20 +55,26 @@ class VideoBlock(nn.Module):
 
     def _to_text(self, attention: nn.Module, x: Tensor, text: Tensor) -> Tensor:
         """All frames of a clip share a caption, so that they are one long row of queries to it."""
-        clips, images = self.pictures.part(x)
-        told = attention(clips.flatten(1, 2), encoder_hidden_states=text[:, 0]).unflatten(1, clips.shape[1:3])
-        if not self.pictures.images:
-            return told.flatten(0, 1)
-        alone = attention(images.flatten(0, 1), encoder_hidden_states=text[:, 1:].flatten(0, 1))
-        return self.pictures.join(told, alone.unflatten(0, images.shape[:2]))
+
+        def of_clips(clips: Tensor) -> Tensor:
+            rows: Tensor = attention(clips.flatten(1, 2), encoder_hidden_states=text[:, 0])
+            return rows.unflatten(1, clips.shape[1:3])
+
+        def of_images(images: Tensor) -> Tensor:
+            rows: Tensor = attention(images.flatten(0, 1), encoder_hidden_states=text[:, 1:].flatten(0, 1))
+            return rows.unflatten(0, images.shape[:2])
+
+        return self.pictures.apart(x, of_clips, of_images)
 
     def _over_time(self, x: Tensor) -> Tensor:
         norm, attention = getattr(self, f"norm_{self.suffix}"), getattr(self, f"attn_{self.suffix}")
-        clips, images = self.pictures.part(x)
-        tokens = clips.shape[2]
-        along_time = clips.transpose(1, 2).flatten(0, 1)
-        moved = attention(norm(along_time)).unflatten(0, (-1, tokens)).transpose(1, 2)
-        return self.pictures.join(clips + moved, images)
+
+        def of_clips(clips: Tensor) -> Tensor:
+            places = clips.transpose(1, 2)
+            moved = attention(norm(places.flatten(0, 1))).unflatten(0, places.shape[:2])
+            return clips + moved.transpose(1, 2)
+
+        return self.pictures.apart(x, of_clips, untouched)
 
 
 class VideoTransformer(nn.Module):

@@ -27,18 +27,15 @@ class VideoNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch * pictures, channels, height, width) to the same shape and dtype."""
-        pictures = self.pictures
         if self.scope == "frame":
             return self._normal(x)
+        pictures = self.pictures
         if self.scope == "all":
-            whole = Pictures(pictures.frames + pictures.images)
-            clips, _ = whole.part(x)
-            return self._pooled(clips).flatten(0, 1)
-        clips, images = pictures.part(x)
-        if not pictures.images:
-            return self._pooled(clips).flatten(0, 1)
-        alone = self._normal(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-        return pictures.join(self._pooled(clips), alone)
+            pictures = Pictures(pictures.frames + pictures.images)
+        return pictures.apart(x, self._pooled, self._each)
+
+    def _each(self, images: Tensor) -> Tensor:
+        return self._normal(images.flatten(0, 1)).unflatten(0, images.shape[:2])
 
     def _pooled(self, clips: Tensor) -> Tensor:
         return self._normal(clips.transpose(1, 2)).transpose(1, 2)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from training.models.lavie.form import Form
 from training.models.lavie.norms import VideoNorm
-from training.models.lavie.pictures import Pictures
+from training.models.lavie.pictures import Pictures, untouched
 
 EPS = 1e-6
 """Of the group norms (the released code)."""
@@ -31,15 +31,17 @@ class TimeResnet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
         """(batch * pictures, width, h, w) and the embedding of each picture's timestep, to the shape of `x`."""
-        clips, images = self.pictures.part(x)
         self.clip.frames = frames = self.pictures.frames
-        clip = clips.flatten(0, 1)
-        moved = _along_time(self.conv1, F.silu(self.norm1(clip)), frames)
-        if self.time_emb_proj is not None and time is not None:
-            step = self.time_emb_proj(F.silu(self.pictures.part(time)[0].flatten(0, 1)))
-            moved = moved + step[:, :, None, None]
-        moved = _along_time(self.conv2, F.silu(self.norm2(moved)), frames)
-        return self.pictures.join(clips + moved.unflatten(0, clips.shape[:2]), images)
+
+        def of_clips(clips: Tensor) -> Tensor:
+            moved = _along_time(self.conv1, F.silu(self.norm1(clips.flatten(0, 1))), frames)
+            if self.time_emb_proj is not None and time is not None:
+                step = self.time_emb_proj(F.silu(self.pictures.part(time)[0].flatten(0, 1)))
+                moved = moved + step[:, :, None, None]
+            moved = _along_time(self.conv2, F.silu(self.norm2(moved)), frames)
+            return clips + moved.unflatten(0, clips.shape[:2])
+
+        return self.pictures.apart(x, of_clips, untouched)
 
 
 def _along_time(convolution: nn.Conv3d, x: Tensor, frames: int) -> Tensor:
@@ -67,8 +69,11 @@ class TemporalModule3D(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(batch * pictures, width, h, w) and the embedding of each picture's timestep, to the shape of `x`."""
-        clips, images = self.pictures.part(x)
         self.clip.frames = self.pictures.frames
-        step = self.pictures.part(time)[0].flatten(0, 1)
-        moved = self.resblocks_3d_s(self.resblocks_3d_t(clips.flatten(0, 1), step), step)
-        return self.pictures.join(clips + self.shift_conv(moved).unflatten(0, clips.shape[:2]), images)
+
+        def of_clips(clips: Tensor) -> Tensor:
+            step = self.pictures.part(time)[0].flatten(0, 1)
+            moved = self.resblocks_3d_s(self.resblocks_3d_t(clips.flatten(0, 1), step), step)
+            return clips + self.shift_conv(moved).unflatten(0, clips.shape[:2])
+
+        return self.pictures.apart(x, of_clips, untouched)

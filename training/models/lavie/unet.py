@@ -178,8 +178,9 @@ class VideoUNet(nn.Module):
             x: (batch, channels, frames + images, height, width), the clip first; behind the noisy channels those of
                 the condition.
             timesteps: int64 (batch,), shared by the clip and the single frames of a sample.
-            text: (batch, 1 + images, tokens, width): the clip's caption, then one for each image.
-            frames: how many of the pictures are the clip.
+            text: (batch, 1 + images, tokens, width): the clip's caption, also where there is none, then one for each
+                image.
+            frames: how many of the pictures are the clip; 0 for single frames alone.
             noise_level: int64 (batch,), of the view `vsr`.
 
         Returns:
