@@ -92,7 +92,7 @@ def account(tensors: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], sou
     kinds = (("missing", missing), ("left over", left_over), ("of another shape", other))
     told = [f"{len(names)} {kind} ({listed(names)})" for kind, names in kinds if names]
     if told:
-        raise UserError(f"{source}: its keys are not those of this model: {'; '.join(told)}")
+        raise UserError(f"{source}: its keys are not those of the network: {'; '.join(told)}")
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -284,6 +284,12 @@ def test_a_base_model_begins_an_interpolation_model(tmp_path: Path, base: dict[s
     assert all(torch.equal(value, given[name]) for name, value in ours.items() if name != "conv_in.weight")
     recipe = load(tmp_path / "ours" / "recipe.yaml", Recipe)
     assert recipe.data.view == "interpolation" and recipe.data.frames == 61
+    out = str(tmp_path / "out.pt")
+    if layout == "paper":  # has positions that the released one has not
+        with pytest.raises(UserError, match=r"layout released; this model: paper\): .*: 6 left over \(down_blocks"):
+            convert(str(tmp_path / "ours"), out, to="lavie-interpolation")
+    else:
+        assert "346 keys" in convert(str(tmp_path / "ours"), out, to="lavie-interpolation")[1]
 
 
 def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, pipeline: Path) -> None:

@@ -76,7 +76,8 @@ def _lavie(opened: Opened, view: str, out: Path) -> list[str]:
     with torch.device("meta"):
         wanted = VideoUNet(UNet2DConditionModel.from_config(unet.config), form).state_dict()
     tensors: dict[str, Tensor] = unet.state_dict()
-    weights.account(tensors, {name: value.shape for name, value in wanted.items()}, f"for LaVie's {view} model")
+    source = f"--to lavie-{view} (layout released; this model: {unet.form.layout})"
+    weights.account(tensors, {name: value.shape for name, value in wanted.items()}, source)
     public = released.with_frequencies(tensors)
     weights.write(public, out)
     lines = [f"LaVie's {view} model, {len(public)} keys" + (" under `ema`" if out.suffix == ".pt" else "")]
