@@ -1,4 +1,4 @@
-"""Attention over time and group norms against float64 references that are written here."""
+"""Attention over time, its convolutions and group norms against float64 references that are written here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import nn
+from torch.nn import functional as F
 
 from training.models.lavie import attention
 from training.models.lavie.attention import RelativeBias, TemporalAttention, rotary, sparse_causal
+from training.models.lavie.form import Form
 from training.models.lavie.norms import VideoNorm
 from training.models.lavie.pictures import Pictures
+from training.models.lavie.temporal_module import TemporalModule3D
 
 
 def turned(x: torch.Tensor) -> torch.Tensor:
@@ -147,3 +150,32 @@ def test_group_norms_pool_over_what_their_scope_says(scope: str, together: list[
         plain = ((groups - mean) / (variance + 1e-3).sqrt()).flatten(2, 3)
         expected = plain * norm.weight.double().view(8, 1, 1) + norm.bias.double().view(8, 1, 1)
         torch.testing.assert_close(out[:, pictures].double(), expected, rtol=0.01, atol=0.01)
+
+
+@torch.no_grad()
+def test_a_temporal_module_is_that_of_the_reference() -> None:
+    """On (batch, channels, frames, height, width), with norms over all frames, as the released code computes it."""
+    pictures = Pictures(4, 1)
+    module = awake(TemporalModule3D(8, 4, 6, Form(view="vsr", norm="clip"), pictures))
+    x, time = torch.randn(2, 5, 8, 6, 4), torch.randn(2, 6)
+    out = module(x.flatten(0, 1), time.repeat_interleave(5, dim=0)).unflatten(0, (2, 5))
+    assert torch.equal(out[:, 4], x[:, 4])  # the single frame
+    weights = {name: value.double() for name, value in module.state_dict().items()}
+
+    def residual(y: torch.Tensor, name: str, kernels: tuple[tuple[int, ...], ...]) -> torch.Tensor:
+        z = y
+        for number, kernel in enumerate(kernels, start=1):
+            z = F.group_norm(z, 4, weights[f"{name}.norm{number}.weight"], weights[f"{name}.norm{number}.bias"], 1e-6)
+            weight = weights[f"{name}.conv{number}.weight"].reshape(8, 8, *kernel)
+            padding = tuple(side // 2 for side in kernel)
+            z = F.conv3d(F.silu(z), weight, weights[f"{name}.conv{number}.bias"], padding=padding)
+            if number == 1:
+                step = F.silu(time.double()) @ weights[f"{name}.time_emb_proj.weight"].T
+                z = z + (step + weights[f"{name}.time_emb_proj.bias"])[:, :, None, None, None]
+        return y + z
+
+    clip = x[:, :4].transpose(1, 2).double()
+    moved = residual(clip, "resblocks_3d_t", ((5, 1, 1), (3, 1, 1)))
+    moved = residual(moved, "resblocks_3d_s", ((1, 3, 3), (1, 3, 3)))
+    shift = F.conv3d(moved, weights["shift_conv.weight"][:, :, None], weights["shift_conv.bias"])
+    torch.testing.assert_close(out[:, :4].transpose(1, 2).double(), clip + shift, rtol=1e-3, atol=1e-4)

@@ -135,6 +135,36 @@ def test_frames_of_a_clip_see_each_other(form: Form) -> None:
     assert (model(**given)[:, :, 0] - out[:, :, 0]).abs().max() > 1e-4
 
 
+@torch.no_grad()
+@every_form
+def test_layers_of_a_block_come_in_the_order_of_the_released_code(form: Form) -> None:
+    model, order = VideoUNet(flat(form.view), form), []
+    block = model.mid_block.attentions[0].transformer_blocks[0]
+    for name, part in block.named_children():
+        first = part.to_q if name == "attn1" else part
+        first.register_forward_hook(lambda *_, name=name: order.append(name))
+    model(**example(form, images=0))
+    space, time = ["norm1", "attn1", "norm2", "attn2"], [f"norm_{form.suffix}", f"attn_{form.suffix}"]
+    spread = ["norm3", "ff"]
+    last = form.view == "interpolation" and form.layout == "released"
+    assert order == [*space, *(spread + time if last else time + spread)]
+
+
+@torch.no_grad()
+def test_skip_connections_leave_before_the_temporal_modules() -> None:
+    form = Form(view="vsr")
+    model, given = VideoUNet(flat("vsr"), form), example(form)
+    left, came = [], []
+    for block in model.down_blocks:
+        block.register_forward_hook(lambda _, __, out: left.extend(out[1]))
+    for block in model.up_blocks:
+        block.register_forward_pre_hook(
+            lambda _, __, given: came.extend(reversed(given["res_hidden_states_tuple"])), with_kwargs=True
+        )
+    awake(model)(**given)
+    assert all(a is b for a, b in zip(left, reversed(came[:-1]))) and len(left) == len(came) - 1
+
+
 @every_form
 def test_every_parameter_that_learns_gets_a_gradient_also_when_blocks_are_computed_again(form: Form) -> None:
     model, given = awake(VideoUNet(flat(form.view), form)), example(form)

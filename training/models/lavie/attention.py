@@ -43,14 +43,6 @@ def rotary(x: Tensor) -> Tensor:
     return torch.cat((turned.to(x.dtype), x[..., dims:]), dim=-1)
 
 
-def _distance_starts() -> list[int]:
-    """The distance at which each row of a direction begins, but the first: each one below 8, then by logarithm."""
-    rows, exact = BUCKETS // 2, BUCKETS // 4
-    ratio = MAX_DISTANCE / exact
-    wide = [math.ceil(exact * ratio ** (row / (rows - exact)) - 1e-9) for row in range(rows - exact)]
-    return [*range(1, exact), *wide]
-
-
 class RelativeBias(nn.Module):
     """A learned number for each head and distance between frames, added to the logits.
 
@@ -62,16 +54,23 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.relative_attention_bias = nn.Embedding(BUCKETS, heads)
         nn.init.zeros_(self.relative_attention_bias.weight)
-        self.starts = _distance_starts()
 
     def forward(self, frames: int) -> Tensor:
         """fp32 (1, heads, frames, frames): rows are queries, columns keys."""
         table = self.relative_attention_bias.weight
         place = torch.arange(frames, device=table.device)
         ahead = place[None, :] - place[:, None]
-        starts = torch.tensor(self.starts, device=table.device)
-        row = torch.bucketize(ahead.abs(), starts, right=True) + (ahead > 0) * (BUCKETS // 2)
-        return F.embedding(row, table.float()).permute(2, 0, 1)[None]
+        return F.embedding(_row(ahead), table.float()).permute(2, 0, 1)[None]
+
+
+def _row(ahead: Tensor) -> Tensor:
+    """The row of the table for keys so many frames ahead: one for each distance below 8, then by the logarithm."""
+    rows, exact = BUCKETS // 2, BUCKETS // 4
+    far = ahead.abs()
+    octaves = (far.clamp(min=1) / exact).log() / math.log(MAX_DISTANCE / exact)
+    # Only at 16 is this a whole number; the little that is added holds wherever logarithms round.
+    wide = (exact + (rows - exact) * octaves + 1e-4).long().clamp(max=rows - 1)
+    return torch.where(far < exact, far, wide) + (ahead > 0) * rows
 
 
 class TemporalAttention(nn.Module):
@@ -132,14 +131,16 @@ def sparse_causal(attention: Attention, x: Tensor, pictures: Pictures) -> Tensor
     Returns:
         The shape of `x`.
     """
-    count = pictures.frames + pictures.images
-    alone = list(range(pictures.frames, count))
-    first, before = [0] * pictures.frames + alone, [max(0, i - 1) for i in range(pictures.frames)] + alone
+
+    def of_clips(y: Tensor) -> Tensor:
+        first = y[:, :1]
+        return torch.cat((first.expand_as(y), torch.cat((first, y[:, :-1]), dim=1)), dim=2)
+
+    def of_images(y: Tensor) -> Tensor:
+        return torch.cat((y, y), dim=2)
 
     def sources(layer: nn.Module) -> Tensor:
-        y = layer(x).unflatten(0, (-1, count))
-        both = torch.cat((y[:, first], y[:, before]), dim=2).flatten(0, 1)
-        return _heads(both, attention.heads)
+        return _heads(pictures.apart(layer(x), of_clips, of_images), attention.heads)
 
     query = _heads(attention.to_q(x), attention.heads)
     seen = F.scaled_dot_product_attention(query, sources(attention.to_k), sources(attention.to_v))

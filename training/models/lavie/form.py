@@ -25,7 +25,8 @@ class Form(Config):
         """What a recipe asks for."""
         without = view == "interpolation" and model.layout == "released"
         positions = model.positions or ("none" if without else "rotary_bias")
-        return Form(view=view, norm=model.norm, layout=model.layout, positions=positions, known=known)
+        given = known and view == "base"
+        return Form(view=view, norm=model.norm, layout=model.layout, positions=positions, known=given)
 
     @property
     def sparse(self) -> bool:
