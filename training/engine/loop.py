@@ -110,6 +110,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
             if save:
                 state.recipe = resolved(recipe)
                 checkpoints.save(state, learned)
+            watch.show(state.step, ema)
     ema.apply()
     parallel.gather(stage, ranks)
     with ranks.together():

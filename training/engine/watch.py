@@ -68,16 +68,15 @@ class Watch(contextlib.ExitStack):
         )
 
     def due(self, step: int) -> bool:
-        """Whether something is to be told after a step."""
-        every = [self._settings.log_every, self._settings.samples.every]
-        every += [self._settings.held_out.every] if self._held_out else []
-        return any(number and step % number == 0 for number in every)
+        """Whether a line is to be written after a step."""
+        measured = self._held_out is not None and step % self._settings.held_out.every == 0
+        return measured or step % self._settings.log_every == 0
 
     def tell(self, step: int, ema: Ema, *, lr: float) -> None:
-        """Write the line for the steps up to `step`, and whatever else is due. All ranks call this for the same steps.
+        """Write the line for the steps up to `step`, with the held-out loss where it is due; all ranks call this.
 
         Raises:
-            UserError: the loss is not a finite number or a spike, or something cannot be written.
+            UserError: the loss is not a finite number, or a spike.
         """
         more = {}
         with self.metrics.pause():
@@ -87,6 +86,13 @@ class Watch(contextlib.ExitStack):
         self.metrics.write(
             step, lr=lr, replaced=self._loader.position.replaced, report=self._loader.report(), more=more
         )
+
+    def show(self, step: int, ema: Ema) -> None:
+        """Make videos where they are due; all ranks call this. What it costs in memory may end a run: first save.
+
+        Raises:
+            UserError: they cannot be written.
+        """
         if self._samples and step % self._settings.samples.every == 0:
             with self.metrics.pause():
                 self._samples(step, ema, self._out)
