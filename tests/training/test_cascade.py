@@ -278,20 +278,7 @@ def test_colours_of_a_file_are_those_that_were_made(tmp_path: Path) -> None:
 
 def test_the_command_makes_a_file_and_says_what_it_cannot_do(models: dict[str, str], tmp_path: Path) -> None:
     words = ["sample", "--model", models["base"], "--vsr", models["vsr"], "--prompt", "x", "--device", "cpu"]
-    words += [
-        "--frames",
-        "2",
-        "--steps",
-        "2",
-        "--steps",
-        "vsr=1",
-        "--guidance",
-        "1",
-        "--size",
-        "16x16",
-        "--fps",
-        "12.5",
-    ]
+    words += ["--frames", "2", "--steps", "2", "--steps", "vsr=1", "--guidance", "1", "--size", "16x16", "--fps", "12.5"]
     result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "a.mp4")])
     assert result.exit_code == 0, result.output
     told = writing.settings(tmp_path / "a.mp4")
