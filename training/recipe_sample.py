@@ -41,7 +41,8 @@ class Sample(Config):
     noise_level: Annotated[int, Field(ge=0)] = 50
     """Step of the noise that the small frames get before they are enlarged."""
     overlap: Annotated[int, Field(ge=0)] = 0
-    """Frames that neighbouring chunks share where a video is longer than a clip of the training.
+    """Frames that neighbouring chunks share where a video is longer than a clip of the training; in the base model 0
+    means no chunks.
 
     Ours for super resolution (2, as Lumiere's; LaVie's own code has none, and a seam every 8 frames) and for
     interpolation (13, of which the fourth of every four is known)."""

@@ -114,7 +114,7 @@ def sample(
         "negative": negative,
         "suffix": suffix,
         "overlap": overlap,
-        "noise_level": noise_level,
+        "noise_level": None if noise_level is None else {"vsr": noise_level},
     }
     changes = _by_stage(wanted, list(folders))
     where = place(device, precision, memory)

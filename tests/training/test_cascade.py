@@ -197,6 +197,9 @@ def test_more_frames_than_a_clip_go_in_windows(models: dict[str, str]) -> None:
     keys = np.random.default_rng(0).integers(0, 255, (18, *SIZE, 3), np.uint8)
     dense = list(opened(models, "interpolation").pieces("interpolation", "", keys))
     assert sum(map(len, dense)) == 4 * 17 + 1
+    windows = opened(models, "base", changes={"base": {"overlap": 4}})
+    assert np.array_equal(windows.first(["a"], start(16))[0], opened(models, "base").first(["a"], start(16))[0])
+    assert windows.first(["a"], start(30))[0].shape[0] == 30
     large = list(opened(models, "vsr").pieces("vsr", "", keys))
     assert sum(map(len, large)) == 18 and large[0].shape[1:] == (64, 96, 3)
 
@@ -278,7 +281,8 @@ def test_colours_of_a_file_are_those_that_were_made(tmp_path: Path) -> None:
 
 def test_the_command_makes_a_file_and_says_what_it_cannot_do(models: dict[str, str], tmp_path: Path) -> None:
     words = ["sample", "--model", models["base"], "--vsr", models["vsr"], "--prompt", "x", "--device", "cpu"]
-    words += ["--frames", "2", "--steps", "2", "--steps", "vsr=1", "--guidance", "1", "--size", "16x16", "--fps", "12.5"]
+    more = "--frames 2 --steps 2 --steps vsr=1 --guidance 1 --size 16x16 --fps 12.5"
+    words += more.split()
     result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "a.mp4")])
     assert result.exit_code == 0, result.output
     told = writing.settings(tmp_path / "a.mp4")
@@ -308,6 +312,7 @@ def test_settings_are_for_every_stage_or_for_one() -> None:
         ({"vsr": "base"}, "--vsr: .* holds a model for base; give it as --model"),
         ({"vsr": "vsr", "noise_level": 400}, "--noise-level must be at most 350"),
         ({"vsr": "vsr", "size": (16, 23)}, "--size: height and width must be multiples of 2"),
+        ({"noise_level": 60}, "--noise-level: no stage 'vsr' is asked for"),
         ({"scheduler": "fast"}, "--scheduler must be 'ddpm', 'ddim', .*, not fast"),
         ({"steps": {"vsr": 3}}, "--steps: no stage 'vsr' is asked for; there is base"),
         ({"interpolation": "interpolation", "frames": 1}, "--interpolation needs two frames"),

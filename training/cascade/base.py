@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from training.cascade.bars import Over
+from training.cascade.chunks import WHOLE, Cut
 from training.cascade.denoise import ROOMY, Room, denoise
 from training.diffusion import normal
 from training.models.lavie import conditions
@@ -32,6 +33,8 @@ def generate(
     """Latents of clips, (batch, channels, frames, height, width), see `denoise`.
 
     Args:
+        frames: of each clip. More than those of the training are predicted all at once, or with `sample.overlap` in
+            windows as long as a clip of the training.
         size: height and width in pixels, multiples of `stage.factor`.
         first: the first frame, RGB in -1 to 1, (batch, 3, 1, *size), for a model that is given frames.
         image: one single frame each, as those that the model is trained on beside clips.
@@ -47,7 +50,16 @@ def generate(
             clean[:, :, :1] = stage.space.encode(first, lambda drawn: normal(draws, "posterior", drawn))
         condition = conditions.known_frames(clean, known)
     return denoise(
-        stage, recipe, captions, draws, shape, condition=condition, image=image, room=room, progress=progress
+        stage,
+        recipe,
+        captions,
+        draws,
+        shape,
+        condition=condition,
+        image=image,
+        frames=Cut(recipe.data.frames, recipe.sample.overlap) if recipe.sample.overlap else WHOLE,
+        room=room,
+        progress=progress,
     )
 
 

@@ -146,7 +146,8 @@ class Cascade:
             return [np.concatenate(list(decoded(link.stage.space, one))) for one in latents]
 
         with self.place.holding(link.stage):
-            room = self.place.room(link.stage, start.frames * len(prompts), _grid(link, start.size))
+            count = min(start.frames, link.recipe.data.frames) if link.recipe.sample.overlap else start.frames
+            room = self.place.room(link.stage, count * len(prompts), _grid(link, start.size))
             if start.image:
                 return clips("image", 0, None, True)
             last = None if start.given is None else [start.given] * len(prompts)

@@ -42,6 +42,8 @@ class Cut:
         return edge.clamp(max=self.overlap + 1).float() / (self.overlap + 1)
 
 
+WHOLE = Cut(1 << 30, 0)
+"""No cut at all."""
 Cuts = tuple[Cut, Cut, Cut]
 """Of frames, rows and columns."""
 

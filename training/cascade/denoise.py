@@ -9,15 +9,12 @@ import torch
 from torch import Tensor
 
 from training.cascade.bars import Over
-from training.cascade.chunks import Box, Cut, Cuts, averaged
+from training.cascade.chunks import WHOLE, Box, Cut, Cuts, averaged
 from training.cascade.schedulers import Scheduler
 from training.diffusion import normal
 from training.models.lavie.stage import Stage
 from training.recipe import Recipe
 from training.stream.plan import Draws
-
-WHOLE = Cut(1 << 30, 0)
-"""No cut at all."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def open_link(folder: str, view: str, changes: dict[str, Any], dtype: torch.dtyp
         raise UserError(f"{OPTIONS[view]}: {folder} holds a model for {kind}; give it as {OPTIONS[kind]}")
     recipe = recipe.model_copy(update={"sample": _changed(recipe, view, changes)})
     stage = Stage.load(place).eval().requires_grad_(False)
+    if stage.view != view:
+        raise UserError(f"{OPTIONS[view]}: {folder} holds a network for {stage.view}, which its recipe does not say")
     for part in (stage.unet, stage.text):
         part.to(dtype)
     told = {"model": f"sha256:{_digest(place)}", **_trained(place)}

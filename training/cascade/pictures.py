@@ -23,8 +23,8 @@ Frames = NDArray[np.uint8]
 
 AT_ONCE = 4
 """Frames that are handed on together."""
-MAX_PIXELS = 1 << 33
-"""Of all frames of a file together; 61 frames of 1280x2048 are a fiftieth."""
+MAX_PIXELS = 1 << 31
+"""Of all frames of a file together; 61 frames of 1280x2048 are a thirteenth."""
 MAX_PICTURE = 1 << 26
 """Of a single picture."""
 # A stranger's file is opened as one of these; none of them can name other files.
@@ -63,6 +63,8 @@ def read(path: Path, size: tuple[int, int] | None = None, most: int | None = Non
             if not container.streams.video:
                 raise UserError(f"--video {path}: no video in this file")
             stream = container.streams.video[0]
+            if stream.codec_context.width * stream.codec_context.height > MAX_PICTURE:
+                raise UserError(f"--video {path}: its frames are too large")
             rate = stream.average_rate or stream.guessed_rate
             if not rate:
                 raise UserError(f"--video {path}: its frame rate is not known")
