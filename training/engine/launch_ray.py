@@ -135,4 +135,6 @@ def _user_error(error: Exception) -> str | None:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+    """The first sentence of the last line."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return line.partition(". ")[0][:200]
