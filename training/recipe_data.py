@@ -194,11 +194,11 @@ class Data(Config):
             value = getattr(self, name)
             if isinstance(value, tuple) and value[0] > value[1]:
                 raise ValueError(f"{name} goes from {value[0]} to {value[1]}")
-        if self.view == "interpolation" and (self.frames - 1) % self.every:
-            raise ValueError(f"frames must be a multiple of every ({self.every}) and one more, not {self.frames}")
         if self.handheld is not None and self.images:
             raise ValueError("handheld makes clips of the images; set images, the single frames, to 0")
         for shape in self.shapes:
+            if self.view == "interpolation" and ((shape.frames or 1) - 1) % self.every:
+                raise ValueError(f"frames must be a multiple of every ({self.every}) and one more, not {shape.frames}")
             if self.view == "vsr" and any(side % self.degradation.scale for side in shape.size):
                 raise ValueError(f"size must be multiples of degradation.scale ({self.degradation.scale})")
         return self

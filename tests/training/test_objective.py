@@ -15,7 +15,7 @@ from curation.validate import loads
 from training.models.lavie import conditions
 from training.models.lavie.stage import Stage
 from training.objective import Objective
-from training.recipe import Recipe
+from training.recipe import Data, Recipe
 from training.stream.loader import Batch
 from training.stream.opened import open_loader
 
@@ -74,6 +74,12 @@ def test_interpolation_is_given_known_frames_alone(dataset: Path, tmp_path: Path
     for frame in range(9):
         assert torch.equal(x[:, 3:, frame], clean[:, :, 4 * ((frame + 1) // 4)])
     assert not x[:, 3:, 9:].any()  # nothing is known of an image
+
+
+@pytest.mark.parametrize("more", [{"frames": 16}, {"buckets": [{"size": [8, 8]}, {"size": [8, 8], "frames": 12}]}])
+def test_clips_of_interpolation_end_with_a_known_frame(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"frames must be a multiple of every \(4\) and one more, not 1[26]"):
+        Data.model_validate({"url": "x", "view": "interpolation", **more})
 
 
 def test_super_resolution_is_given_the_noisy_small_copy_and_its_level(dataset: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,11 @@ def test_interpolation_starts_from_a_trained_base_model(tmp_path: Path) -> None:
     expected = base(given["x"][:, :3], given["timesteps"], given["text"], frames=4)
     torch.testing.assert_close(stage(**given), expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(stage.text(["a"]), base.text(["a"])) and not any(n.startswith("text") for n in stage.trained())
-    released = Stage.build(model.model_copy(update={"layout": "released"}), "interpolation")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model").symlink_to(tmp_path)
+    released = Stage.build(
+        TINY.model_copy(update={"init": str(tmp_path / "run"), "layout": "released"}), "interpolation"
+    )
     assert "have no place here (attn_temp)" in released.origin  # the tables of distances
 
 
@@ -305,5 +310,9 @@ def test_a_2d_model_of_another_kind_is_refused_in_one_line(tmp_path: Path) -> No
     flat("base").save_pretrained(tmp_path / "base")
     with pytest.raises(UserError, match=r"model.unet: .* needs an embedding of the noise level"):
         Stage.build(TINY.model_copy(update={"unet": str(tmp_path / "base")}), "vsr")
+    Stage.build(TINY, "base").save(tmp_path / "alone")
+    shutil.rmtree(tmp_path / "alone/text")
+    with pytest.raises(UserError, match=r"model.init: .*alone has no text model; model.text names one"):
+        Stage.build(TINY.model_copy(update={"init": str(tmp_path / "alone")}), "base")
     with pytest.raises(UserError, match=r"model.init: .*nothing has no weights"):
         Stage.build(TINY.model_copy(update={"init": str(tmp_path / "nothing")}), "base")

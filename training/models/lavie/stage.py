@@ -36,20 +36,18 @@ class Stage(nn.Module):
         Raises:
             UserError: a folder of weights cannot be used, or the parts do not fit.
         """
-        vae, words = model.vae, model.text
-        if model.init is not None:
-            vae = vae or _part(model.init, "vae")
-            words = words or _part(model.init, "text")
-        with telling("model.vae", vae or ""):
-            space = open_space(vae)
-        with telling("model.text", words or ""):
-            text = TextEncoder.build(model.model_copy(update={"text": words}))
+        model = _with_parts(model)
+        with telling("model.vae", model.vae or ""):
+            space = open_space(model.vae)
+        with telling("model.text", model.text or ""):
+            text = TextEncoder.build(model)
         form = Form.of(model, view, known=known)
         unet, told = start(model, form, channels=space.channels, text_width=text.width)
         if (unet.channels, unet.text_width) != (space.channels, text.width):
             raise UserError(
                 f"model.{'init' if model.init else 'unet'}: it takes {unet.channels} channels and text of width "
-                f"{unet.text_width}, but the pictures have {space.channels} and the text {text.width}"
+                f"{unet.text_width}, but the pictures have {space.channels} and the text {text.width}; "
+                "model.vae and model.text name those that fit"
             )
         given = model.unet is not None or model.init is not None
         if model.spatial == "frozen" or (model.spatial is None and view == "vsr" and given):
@@ -117,6 +115,16 @@ class Stage(nn.Module):
             return Stage(VideoUNet.load(folder / "unet"), TextEncoder.load(folder / "text"), space)
 
 
-def _part(folder: str, name: str) -> str | None:
-    path = Path(folder) / name
-    return str(path) if path.is_dir() else None
+def _with_parts(model: Model) -> Model:
+    """The settings with the text model and the VAE of the folder to start from, where no others are named."""
+    if model.init is None:
+        return model
+    folder = Path(model.init)
+    if not (folder / "unet").is_dir() and (folder / "model" / "unet").is_dir():
+        folder /= "model"  # of a run
+    own = {part: str(folder / part) for part in ("text", "vae") if (folder / part).is_dir()}
+    if (folder / "unet").is_dir() and not (model.text or "text" in own):
+        raise UserError(f"model.init: {folder} has no text model; model.text names one")
+    return model.model_copy(
+        update={"init": str(folder), "text": model.text or own.get("text"), "vae": model.vae or own.get("vae")}
+    )
