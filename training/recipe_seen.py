@@ -55,7 +55,8 @@ class Spikes(Config):
 
     action: Literal["stop", "skip", "off"] = "stop"
     """stop: end the run and name the samples. skip: leave the weights as they are in such a step. off: nothing."""
-    factor: Annotated[float, Field(gt=1)] = 20.0
-    """How many times the median it must be; ours. Losses of few samples differ much by their time steps alone."""
+    factor: Annotated[float, Field(gt=1)] = 10.0
+    """How many times the median it must be, and more than a model has that predicts zeros: 1 for the clips, and
+    `train.image_weight` for the single frames; ours."""
     windows: Annotated[int, Field(ge=3)] = 20
     """Lines of metrics.jsonl before it that the median is of; nothing happens before there are as many; ours."""

@@ -202,7 +202,8 @@ def test_a_spike_is_far_above_the_median_of_the_windows_before() -> None:
     spikes.window(50.0)  # one bad window does not move the median
     assert spikes.limit == pytest.approx(3.6)
     assert spikes.first(steps(1.0, 3.5, 3.7, 9.0)) == (2, [0])
-    assert "step 7: the loss is 3.7, over 3.6" in str(spikes.error(7, steps(3.7)[0], ["a"]))
+    assert "step 7: the loss is 3.7, over the limit of 3.6" in str(spikes.error(7, steps(3.7)[0], ["a"]))
+    assert Spikes(recipe_seen.Spikes(factor=3, windows=3), [0.1] * 3, least=2.0).first(steps(1.9, 2.1)) == (1, [0])
     assert Spikes(recipe_seen.Spikes(action="off", windows=3), [1.0] * 3).first(steps(1e9)) is None
 
 
@@ -229,7 +230,7 @@ def spoiled(run: Path, out: Path) -> dict[str, torch.Tensor]:
 def test_a_spike_stops_the_run_with_its_samples(dataset: Path, runs: Path, tmp_path: Path) -> None:
     spoiled(runs / "blind", tmp_path / "run")
     more = ("train.steps=6", "train.spikes.windows=3")
-    with pytest.raises(UserError, match=r"step 5: the loss is .* times the median before; its samples: clip\d+, clip"):
+    with pytest.raises(UserError, match=r"step 5: the loss is .*, over the limit of .* its samples: clip\d+, clip"):
         train(str(runs / "tiny.yaml"), settings(dataset, tmp_path / "run", *more))
 
 

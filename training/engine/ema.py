@@ -38,14 +38,19 @@ class Ema:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The mean in the place of the parameters, for a while."""
-        before = [value.clone() for value in self._parts()[1]]
-        self.apply()
+        """The mean in the place of the parameters for a while, and they in its place, so that no memory is needed."""
+        self._exchange()
         try:
             yield
         finally:
-            with torch.no_grad():
-                torch._foreach_copy_(self._parts()[1], before)
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for mean, current in zip(*self._parts()):
+            before = current.clone()
+            current.copy_(mean)
+            mean.copy_(before)
 
     def _parts(self) -> tuple[list[Tensor], list[Tensor]]:
         """What this rank has of the means and of the parameters, in their memory."""

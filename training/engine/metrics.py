@@ -86,7 +86,9 @@ class Metrics:
         past = _kept(self._path, step)
         if ranks.first and self._path.exists():
             Place(out).commit(FILE, "".join(json.dumps(line) + "\n" for line in past).encode())
-        self.spikes = Spikes(recipe.train.spikes, ranks.agree([float(line["loss"]) for line in past]))
+        trivial = 1 + (recipe.train.image_weight if recipe.data.images else 0)
+        losses = ranks.agree([float(line["loss"]) for line in past])
+        self.spikes = Spikes(recipe.train.spikes, losses, least=trivial)
         self._steps = recipe.train.steps
         self._bar = Progress(
             TextColumn("step"),

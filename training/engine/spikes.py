@@ -25,10 +25,13 @@ class Spikes:
 
     Args:
         past: the mean losses of the windows so far, in a run that goes on; it judges as if it had never stopped.
+        least: no loss below this is a spike. A model that predicts nothing but zeros has a loss of about 1, and a
+            good one as much for single samples with little noise, whatever its mean.
     """
 
-    def __init__(self, settings: recipe_seen.Spikes, past: Iterable[float] = ()):
+    def __init__(self, settings: recipe_seen.Spikes, past: Iterable[float] = (), *, least: float = 0.0):
         self.settings = settings
+        self._least = least
         self._windows = deque(past, maxlen=settings.windows)
 
     @property
@@ -36,7 +39,7 @@ class Spikes:
         """The largest loss that is no spike; infinite without enough windows to tell, and where none is looked for."""
         if self.settings.action == "off" or len(self._windows) < self.settings.windows:
             return math.inf
-        return self.settings.factor * statistics.median(self._windows)
+        return max(self._least, self.settings.factor * statistics.median(self._windows))
 
     def window(self, loss: float) -> None:
         """Count the mean loss of a window."""
@@ -85,7 +88,7 @@ class Spikes:
             )
         loss = statistics.fmean(rank[_LOSS] for rank in values)
         return UserError(
-            f"step {step}: the loss is {loss:.4g}, over {self.limit:.4g}, which is train.spikes.factor "
-            f"({self.settings.factor:g}) times the median before; its samples: {names}; look at these samples, or go "
-            "on with train.spikes.action=skip or off"
+            f"step {step}: the loss is {loss:.4g}, over the limit of {self.limit:.4g} (train.spikes) by the median of "
+            f"the lines before; its samples: {names}; look at these samples, or go on with train.spikes.action=skip "
+            "or off"
         )
