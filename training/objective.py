@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training import diffusion
+from training.latent_cache import LatentCache
 from training.models.lavie import conditions
 from training.models.lavie.stage import Stage
 from training.recipe import Recipe
@@ -18,11 +19,16 @@ from training.stream.loader import Batch
 
 
 class Objective(nn.Module):
-    """The loss of a batch, L_video + alpha L_image (LaVie §3.3), for whatever view the stage has."""
+    """The loss of a batch, L_video + alpha L_image (LaVie §3.3), for whatever view the stage has.
 
-    def __init__(self, stage: Stage, recipe: Recipe):
+    Args:
+        cache: keeps the latents of pictures that are met again.
+    """
+
+    def __init__(self, stage: Stage, recipe: Recipe, cache: LatentCache | None = None):
         super().__init__()
         self.stage = stage
+        self.cache = cache
         self.recipe = recipe
         self.schedule = diffusion.training_schedule(recipe.diffusion)
 
@@ -34,9 +40,7 @@ class Objective(nn.Module):
         """
         config = self.recipe.diffusion
         device = next(self.stage.parameters()).device
-        clean = self.stage.space.encode(
-            _rgb(batch.pixels, device), lambda shape: diffusion.normal(batch.draws, "posterior", shape)
-        )
+        clean = self._clean(batch, device)
         noise = diffusion.noise(batch.draws, tuple(clean.shape), offset=config.offset_noise).to(device)
         timesteps = (diffusion.timesteps(batch.draws, config.steps) if timesteps is None else timesteps).to(device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
@@ -56,6 +60,16 @@ class Objective(nn.Module):
             image_weight=self.recipe.train.image_weight,
             weights=diffusion.min_snr(self.schedule, timesteps, config.min_snr) if config.min_snr else None,
         )
+
+    def _clean(self, batch: Batch, device: torch.device) -> Tensor:
+        """What is noised: (batch, channels, frames + images, height, width)."""
+
+        def normal(shape: tuple[int, ...]) -> Tensor:
+            return diffusion.normal(batch.draws, "posterior", shape)
+
+        if self.cache is not None:
+            return self.cache.encode(batch.pixels, batch.frames, normal, device)
+        return self.stage.space.encode(_rgb(batch.pixels, device), normal)
 
     def _given(self, batch: Batch, clean: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """The channels of the condition, and the noise level in them."""

@@ -49,6 +49,15 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _pictures_come_again(self) -> Recipe:
+        if self.train.latents and self.data.views is None:
+            raise ValueError(
+                "train.latents: no picture comes twice, since every epoch draws other frames, crops and sides; "
+                "say in data.views how many views of each sample there shall be"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_shown(self) -> Recipe:
         samples = self.train.samples
         if samples.every and self.data.view == "base" and not samples.prompts:
@@ -86,6 +95,8 @@ FREE = (
     "train.parallel",
     "train.compile",
     "train.recompute",
+    "train.latents",
+    "train.latents_bytes",
     "train.checkpoint_every",
     "train.keep",
     "train.log_every",

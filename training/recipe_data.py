@@ -150,6 +150,10 @@ class Data(Config):
     camera held by hand (so LaVie trains its super resolution on LAION; the speed is ours). Needs images: 0."""
     flip: bool = True
     """Mirror half of the clips, except where the caption names a side; ours."""
+    views: Union[Positive, None] = None
+    """Different views (frames, crop, side) of a sample, after which they repeat; every epoch has its own unless given.
+
+    What it costs in variety `train.latents` gives back in time."""
     degradation: Degradation = Degradation()
     """Of the view `vsr`."""
     held_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

@@ -86,6 +86,10 @@ class Train(Config):
     """Parameters that do not learn: patterns of their names, such as unet.*.attn1.*"""
     lora: Union[Lora, None] = None
     """Train adapters alone; `model/` gets them merged."""
+    latents: Union[str, None] = None
+    """Folder that keeps what the VAE makes of pictures, for those that come again; wants `data.views`."""
+    latents_bytes: Positive = 200_000_000_000
+    """The most that the folder may hold; when it is full, nothing more is kept."""
     image_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the loss on single frames (alpha in LaVie §3.3; the value is ours)."""
     text_dropout: Share = 0.1

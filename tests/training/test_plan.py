@@ -216,3 +216,14 @@ def test_a_key_stays_on_its_side_when_the_dataset_grows() -> None:
 def test_a_share_that_holds_nothing_out_is_one_line() -> None:
     with pytest.raises(UserError, match=r"data.held_out=1e-06 holds none of its clips out; raise it"):
         plan(Synthetic("a", [5]), held_out=1e-6, kept_back=True)
+
+
+def test_views_repeat_after_as_many_epochs_as_there_shall_be_and_noise_does_not() -> None:
+    def numbers(views: int | None, epoch: int) -> tuple[float, float]:
+        draws = Draws(0, epoch, "hash", 7, views)
+        return draws.view("clip").random(), draws.rng("noise").random()
+
+    seen = [numbers(2, epoch) for epoch in range(4)]
+    assert seen[0][0] == seen[2][0] != seen[1][0] == seen[3][0]
+    assert len({noise for _, noise in seen}) == 4
+    assert len({numbers(None, epoch)[0] for epoch in range(4)}) == 4

@@ -18,6 +18,7 @@ from training.engine.checkpoint import Checkpoints, Learned, State
 from training.engine.ema import Ema
 from training.engine.ranks import Ranks, joined
 from training.engine.watch import Watch
+from training.latent_cache import LatentCache
 from training.models.lavie.stage import Stage
 from training.objective import Objective
 from training.recipe import Recipe
@@ -62,6 +63,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
         for shape in data.shapes:
             stage.check_size(shape.size, "data.size")
         trainable.choose(stage, settings)
+        cache = LatentCache.of(stage.space, settings, share=ranks.world)
     if not found:
         console.print(stage.origin)
     stage.to(ranks.device).train()
@@ -85,7 +87,7 @@ def _train(recipe: Recipe, console: Console, ranks: Ranks, found: Path | None, s
         console.print(f"resuming {out} at step {state.step}")
 
     batches = iter(loader)
-    objective = parallel.Spread(Objective(stage, recipe), settings, ranks)
+    objective = parallel.Spread(Objective(stage, recipe, cache), settings, ranks)
     watch = Watch(stage, recipe, ranks, loader, console, step=state.step, speed=speed)
     with checkpoints, watch, contextlib.closing(batches):
         while state.step < settings.steps:

@@ -38,6 +38,14 @@ class Draws:
     """The dataset's hash."""
     number: int
     """Of the sample in its dataset."""
+    views: int | None = None
+    """After so many epochs its views repeat (`data.views`)."""
+
+    def view(self, purpose: str) -> np.random.Generator:
+        """A fresh generator for what makes the pictures: frames, crop, side, and whose single frames."""
+        if self.views is None:
+            return self.rng(purpose)
+        return dataclasses.replace(self, epoch=self.epoch % self.views).rng(purpose)
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A fresh generator; the same purpose gives the same numbers again."""
@@ -189,7 +197,7 @@ class Plan:
         order = self._order(at, stock, use)
         place = order.epoch.at(stream.place)
         stream.place += 1
-        draws = Draws(self.seed, stream.epoch, order.dataset.hash, int(order.rows[place]))
+        draws = Draws(self.seed, stream.epoch, order.dataset.hash, int(order.rows[place]), self.data.views)
         return Choice(order.dataset, order.rows, place, draws)
 
     def _frames_of_others(self, clip: Choice) -> tuple[Choice, ...]:
@@ -197,7 +205,7 @@ class Plan:
         the clip itself unless it is alone."""
         rows = next(stock.of(clip.dataset).rows.clips for stock in self.stocks if stock.has(clip.dataset))
         own = int(np.searchsorted(rows, clip.draws.number))
-        others, rng = max(1, len(rows) - 1), clip.draws.rng("images")
+        others, rng = max(1, len(rows) - 1), clip.draws.view("images")
         steps = 1 + rng.choice(others, self.data.images, replace=others < self.data.images)
         return tuple(
             Choice(clip.dataset, rows, (own + int(step)) % len(rows), clip.draws, f"image-{number}")

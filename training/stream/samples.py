@@ -96,11 +96,11 @@ class Maker:
         raise UserError(f"{choice.dataset.url}: none of its samples can be used, the last was {failures[-1]}")
 
     def _take(self, choice: Choice, entry: Entry, out: NDArray[np.uint8]) -> float:
-        rng = choice.draws.rng(choice.purpose)
+        rng = choice.draws.view(choice.purpose)
         media = choice.dataset.media(entry)
         size = out.shape[1], out.shape[2]
         window = Window.drawn(
-            choice.draws.rng(f"{choice.purpose} window"), flip=self.data.flip and not _SIDES.search(entry.caption)
+            choice.draws.view(f"{choice.purpose} window"), flip=self.data.flip and not _SIDES.search(entry.caption)
         )
         started = time.perf_counter()
         if entry.kind == "image":

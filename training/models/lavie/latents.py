@@ -46,12 +46,17 @@ class Latents(nn.Module):
     @torch.no_grad()
     def encode(self, video: Tensor, normal: Normal) -> Tensor:
         """RGB in -1 to 1, (batch, 3, t, h, w), to a sample of (batch, channels, t, h/factor, w/factor)."""
-        means, deviations = [], []
-        for frames in video.transpose(1, 2).flatten(0, 1).split(AT_ONCE):
-            posterior = self.vae.encode(frames).latent_dist
-            means.append(posterior.mean)
-            deviations.append(posterior.std)
-        mean, deviation = (torch.cat(parts).unflatten(0, (len(video), -1)) for parts in (means, deviations))
+        mean, deviation = self.posterior(video.transpose(1, 2).flatten(0, 1))
+        return self.drawn(mean.unflatten(0, (len(video), -1)), deviation.unflatten(0, (len(video), -1)), normal)
+
+    @torch.no_grad()
+    def posterior(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation for pictures: RGB in -1 to 1, (n, 3, h, w), to (n, channels, …)."""
+        found = [self.vae.encode(some).latent_dist for some in pictures.split(AT_ONCE)]
+        return torch.cat([one.mean for one in found]), torch.cat([one.std for one in found])
+
+    def drawn(self, mean: Tensor, deviation: Tensor, normal: Normal) -> Tensor:
+        """Of posteriors (batch, t, channels, …), scaled samples (batch, channels, t, …)."""
         latents = mean + deviation * normal(tuple(mean.shape)).to(mean)
         return latents.transpose(1, 2) * float(self.vae.config.scaling_factor)
 
