@@ -54,7 +54,22 @@ def read(path: Path) -> dict[str, Tensor]:
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
             raise UserError(f"{path}: holds {str(name)[:80]!r}, which is no tensor, among its weights")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UserError(f"{path}: {name[:80]!r} has more numbers than the file holds for it")
     return dict(found)
+
+
+def find(folder: Path, *stems: str) -> Path:
+    """The file of weights in a folder of diffusers or transformers, by its name without the ending.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = [f"{stem}{ending}" for ending in (".safetensors", ".fp16.safetensors", ".bin") for stem in stems]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"{folder}: has none of {', '.join(names)}")
 
 
 def write(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -120,6 +135,10 @@ def _unpickled(path: Path) -> object:
     mapped = zipfile.is_zipfile(path)  # what torch has written since 1.6; older files cannot be mapped
     if begin == b"PK" and not mapped:
         raise UserError(f"{path}: its end is missing; copy or fetch it again")
+    if mapped:
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise UserError(f"{path}: is compressed, which torch never does; no bounds could be held")
     try:
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
             warnings.simplefilter("ignore")

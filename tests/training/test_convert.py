@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
+from typer.testing import CliRunner
 
+from curation.cli import app
 from curation.errors import UserError
 from curation.validate import load
 from tests.training import layouts
@@ -214,6 +219,19 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, zipped: bool)
     assert not mark.exists() and list(tmp_path.iterdir()) == [source]
 
 
+def test_a_file_that_would_grow_in_memory_is_refused(tmp_path: Path) -> None:
+    source, packed = tmp_path / "small.pt", tmp_path / "packed.pt"
+    torch.save({"conv_in.weight": torch.zeros(1).expand(1 << 40)}, source)
+    with pytest.raises(UserError, match="'conv_in.weight' has more numbers than the file holds"):
+        weights.read(source)
+    torch.save({"conv_in.weight": torch.zeros(1 << 16)}, source)
+    with zipfile.ZipFile(source) as given, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        for entry in given.infolist():
+            out.writestr(entry.filename, given.read(entry))
+    with pytest.raises(UserError, match="is compressed, which torch never does"):
+        weights.read(packed)
+
+
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
 def test_a_truncated_file_is_one_line(tmp_path: Path, ending: str, part: float) -> None:
@@ -243,6 +261,22 @@ def test_stable_diffusion_becomes_a_base_model_and_comes_back_unchanged(tmp_path
         assert {path.name for path in (pipeline / part).iterdir()} <= {
             path.name for path in (tmp_path / "back" / part).iterdir()
         }
+
+
+def test_pickled_parts_and_halves_of_a_pipeline_are_taken_too(tmp_path: Path, pipeline: Path) -> None:
+    folder = tmp_path / "sd"
+    shutil.copytree(pipeline, folder)
+    unet, text, vae = (folder / part for part in ("unet", "text_encoder", "vae"))
+    given = load_file(unet / "diffusion_pytorch_model.safetensors")
+    torch.save(given, unet / "diffusion_pytorch_model.bin")
+    torch.save(load_file(text / "model.safetensors"), text / "pytorch_model.bin")
+    for path in (unet / "diffusion_pytorch_model.safetensors", text / "model.safetensors"):
+        path.unlink()
+    os.rename(vae / "diffusion_pytorch_model.safetensors", vae / "diffusion_pytorch_model.fp16.safetensors")
+    convert(str(folder), str(tmp_path / "ours"))
+    stage = Stage.load(tmp_path / "ours")
+    assert all(torch.equal(stage.unet.state_dict()[name], value) for name, value in given.items())
+    assert stage.embed([["a cab"]]).shape == (1, 1, 12, 48) and stage.factor == 4
 
 
 def test_the_pipeline_that_is_written_is_one_of_diffusers(tmp_path: Path, pipeline: Path) -> None:
@@ -290,6 +324,17 @@ def test_a_base_model_begins_an_interpolation_model(tmp_path: Path, base: dict[s
             convert(str(tmp_path / "ours"), out, to="lavie-interpolation")
     else:
         assert "346 keys" in convert(str(tmp_path / "ours"), out, to="lavie-interpolation")[1]
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, base: dict[str, Tensor]) -> None:
+    source = written(base, tmp_path / "lavie_base.pt")
+    told = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "ours"), "--set", "norm=frame"])
+    assert told.exit_code == 0, told.output
+    assert re.match(r".*lavie_base.pt: LaVie's base model, 352 keys, .* sha256 [0-9a-f]{64}\nwrote ", told.output)
+    again = convert(str(tmp_path / "ours"), str(tmp_path / "back.pt"), to="lavie-base")
+    assert again[-1].startswith(
+        "LaVie's code computes something else with it: it has layout released and norms by clip"
+    )
 
 
 def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, pipeline: Path) -> None:

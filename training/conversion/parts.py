@@ -47,7 +47,7 @@ def write_text(folders: tuple[Path, ...], model: Path, tokens: Path, *, width: i
                 _copy(path, tokens / path.name)
             elif path.name in _SETTINGS:
                 _copy(path, model / path.name)
-    _write_weights(folders[0], model, "model.safetensors", ("pytorch_model.bin",))
+    _write_weights(weights.find(folders[0], "model", "pytorch_model"), model / "model.safetensors")
     if model == tokens:
         with telling("--text", folders[0]):
             found = TextEncoder.load(model).width
@@ -60,7 +60,7 @@ def write_vae(folders: tuple[Path, ...], out: Path, *, channels: int) -> None:
     out.mkdir(parents=True)
     _copy(folders[0] / "config.json", out / "config.json")
     name = "diffusion_pytorch_model"
-    _write_weights(folders[0], out, f"{name}.safetensors", (f"{name}.bin",))
+    _write_weights(weights.find(folders[0], name), out / f"{name}.safetensors")
     with telling("--vae", folders[0]):
         space = open_space(str(out))
     if not isinstance(space, Latents) or space.channels != channels:
@@ -76,7 +76,7 @@ def _text(place: str | None, *, asked: bool) -> tuple[Path, ...]:
     if place is None:
         return ()
     for text in (Path(place, "text_encoder"), Path(place, "text"), Path(place)):
-        model_there = any((text / name).is_file() for name in ("model.safetensors", "pytorch_model.bin"))
+        model_there = (text / "config.json").is_file()
         tokens = next((found for found in (text, text.with_name("tokenizer")) if _has_tokens(found)), None)
         if model_there and tokens is not None:
             return (text,) if tokens == text else (text, tokens)
@@ -100,15 +100,12 @@ def _has_tokens(folder: Path) -> bool:
     return folder.is_dir() and any((folder / name).is_file() for name in _TOKENS)
 
 
-def _write_weights(folder: Path, out: Path, name: str, pickled: tuple[str, ...]) -> None:
+def _write_weights(source: Path, out: Path) -> None:
     """The weights as safetensors; what is pickled is read by `weights`, which runs nothing."""
-    if (folder / name).is_file():
-        _copy(folder / name, out / name)
-        return
-    found = next((folder / other for other in pickled if (folder / other).is_file()), None)
-    if found is None:
-        raise UserError(f"{folder}: has no {' or '.join((name, *pickled))}")
-    weights.write(weights.read(found), out / name)
+    if source.suffix == ".safetensors":
+        _copy(source, out)
+    else:
+        weights.write(weights.read(source), out)
 
 
 def _copy(source: Path, out: Path) -> None:

@@ -27,7 +27,7 @@ from training.recipe import Recipe
 from training.recipe_model import Diffusion, Model, View
 
 VIEWS: dict[str, View] = {"base": "base", "interpolation": "interpolation", "vsr": "vsr"}
-_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+_NAME = "diffusion_pytorch_model"
 _LARGEST_CONFIG = 1 << 20
 
 
@@ -168,10 +168,7 @@ def _fill(unet: VideoUNet, tensors: dict[str, Tensor], source: str) -> None:
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    found = next((folder / name for name in _NAMES if (folder / name).is_file()), None)
-    if found is None:
-        raise UserError(f"{folder}: has no {' or '.join(_NAMES)}")
-    return weights.read(found)
+    return weights.read(weights.find(folder, _NAME))
 
 
 def _config(folder: Path) -> dict[str, Any]:
