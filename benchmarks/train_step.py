@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import functools
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -92,7 +93,8 @@ def main() -> None:
         parser.error("no GPU that this torch can use; the published size needs one, --tiny does not")
     cases = [case for case in (SMALL if chosen.tiny else PUBLISHED) if case.view in chosen.models.split(",")]
     figures: dict[str, Any] = {"machine": cost.machine(), "device": _name(device), "torch": torch.__version__}
-    figures |= {"tiny": chosen.tiny, "batch": chosen.batch, "turns": chosen.turns, "steps": chosen.steps, "models": {}}
+    figures |= {"tiny": chosen.tiny, "batch": chosen.batch, "turns": chosen.turns, "steps": chosen.steps}
+    figures |= _before(chosen.json, figures)
     for case in cases:
         figures["models"][case.view] = measured(case, device, chosen)
     if not chosen.no_cascade:
@@ -104,6 +106,15 @@ def main() -> None:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
+def _before(path: Path | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Figures that the file has already, of the same machine and settings: models can be measured one by one."""
+    if path is not None and path.is_file():
+        found = json.loads(path.read_text())
+        if all(found.get(name) == value for name, value in now.items()):
+            return found
+    return {"models": {}}
+
+
 @dataclass
 class Side:
     """One network in training; on the device only while it has its turn."""
@@ -112,11 +123,18 @@ class Side:
     predict: Callable[[Tensor, Tensor, Tensor], Tensor]
     optimiser: torch.optim.Optimizer
     seconds: list[float] = field(default_factory=list)
-    """A step, the median of each turn."""
+    """A step, the median of each turn; none where memory did not suffice."""
     bytes: int = 0
     """On the device at the most."""
 
+    def away(self, device: torch.device) -> None:
+        """Off the GPU, so that the others have all of it."""
+        if device.type == "cuda":
+            self.to(torch.device("cpu"))
+            torch.cuda.empty_cache()
+
     def to(self, device: torch.device) -> None:
+        """Parameters and the optimiser's state to a device."""
         self.network.to(device)
         for state in self.optimiser.state.values():
             for name, value in state.items():
@@ -127,7 +145,11 @@ class Side:
 def measured(case: Case, device: torch.device, chosen: argparse.Namespace) -> dict[str, Any]:
     """All sides of a model, turn by turn."""
     batch = example(case, chosen.batch, device)
-    sides = {name: make() for name, make in _sides(case, device).items()}
+    sides = {}
+    for name, make in _sides(case, device).items():
+        with torch.device(device):  # where random numbers cost nothing
+            sides[name] = make()
+        sides[name].away(device)
     counts = {
         "diffusers": operations(case, theirs, chosen.batch),
         "ours": operations(case, ours, chosen.batch),
@@ -135,19 +157,25 @@ def measured(case: Case, device: torch.device, chosen: argparse.Namespace) -> di
     }
     for turn in range(chosen.turns):
         for name, side in sides.items():
-            side.seconds.append(_turn(side, batch, device, chosen.steps, warm=3 if turn == 0 else 1))
-            print(json.dumps({"model": case.view, "side": name, "seconds": round(side.seconds[-1], 4)}), flush=True)
+            try:
+                side.seconds.append(_turn(side, batch, device, chosen.steps, warm=3 if turn == 0 else 1))
+            except torch.OutOfMemoryError:
+                side.optimiser.zero_grad()
+            side.away(device)
+            print(
+                json.dumps({"model": case.view, "side": name, "turn": turn, "seconds": side.seconds[-1:]}), flush=True
+            )
     peak = named(_name(device)) if device.type == "cuda" else None
     told: dict[str, Any] = {"clip": case.pixels, "sides": {}}
     for name, side in sides.items():
-        step = statistics.median(side.seconds)
+        step = statistics.median(side.seconds or [math.inf])
         own = counts.get(name) or counts[name.split(",")[0]]
         told["sides"][name] = {
             "parameters": sum(value.numel() for value in side.network.parameters()),
             "trained": sum(value.numel() for value in side.network.parameters() if value.requires_grad),
             "tflop_a_step": round(own / 1e12, 4),
         }
-        if device.type == "cuda":
+        if device.type == "cuda" and side.seconds:
             told["sides"][name] |= {
                 "step_s": round(step, 4),
                 "frames_a_s": round(chosen.batch * case.frames / step, 2),
@@ -270,8 +298,6 @@ def _turn(side: Side, batch: tuple[Tensor, ...], device: torch.device, steps: in
             taken.append(clock() - start)
     if on_gpu:
         side.bytes = max(side.bytes, torch.cuda.max_memory_allocated())
-        side.to(torch.device("cpu"))
-        torch.cuda.empty_cache()
     return statistics.median(taken)
 
 
@@ -290,7 +316,7 @@ def table(figures: dict[str, Any]) -> list[str]:
     lines = ["| | step, s | frames/s | MFU | GB | times faster (turns) |", "|---|---|---|---|---|---|"]
     for view, case in figures["models"].items():
         for name, side in case["sides"].items():
-            ratios = side["times_faster_than_diffusers"]
+            ratios = side["times_faster_than_diffusers"] or [math.nan]
             cells = [str(side.get(key) or "–") for key in ("step_s", "frames_a_s", "mfu", "gb")]
             shown = f"**{statistics.median(ratios):.2f}** ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
             lines.append(f"| {view}, {case['clip']}: {name} | {' | '.join(cells)} | {shown} |")
