@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.cascade.chunks import Box, Cut, Cuts, averaged, boxes
+from training.cascade.chunks import WHOLE, Box, Cut, Cuts, averaged, boxes
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 13, 61])
@@ -55,9 +55,8 @@ def test_the_average_is_the_least_squares_of_all_windows() -> None:
             rows.append(weights[place] * np.eye(length)[start + place])
             values.append(weights[place] * predictions[start][place])
     expected = np.linalg.lstsq(np.stack(rows), np.array(values), rcond=None)[0]
-    one = Cut(1 << 30, 0)
     found = averaged(
-        lambda box: torch.from_numpy(predictions[box[2].start]).view(1, 1, 4, 1, 1), (cut, one, one), (length, 1, 1)
+        lambda box: torch.from_numpy(predictions[box[2].start]).view(1, 1, 4, 1, 1), (cut, WHOLE, WHOLE), (length, 1, 1)
     )
     np.testing.assert_allclose(found.flatten().numpy(), expected, atol=1e-6)
 
@@ -65,3 +64,17 @@ def test_the_average_is_the_least_squares_of_all_windows() -> None:
 def test_a_video_of_one_window_is_predicted_as_it_is() -> None:
     whole = torch.randn(1, 2, 3, 4, 5)
     assert torch.equal(averaged(lambda box: whole[box], (Cut(8, 2), Cut(4, 1), Cut(9, 0)), (3, 4, 5)), whole)
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 2, 3])
+def test_what_windows_disagree_on_changes_gradually(overlap: int) -> None:
+    """Every window wants its own number: between two of them it goes in even steps, and jumps without overlap."""
+    cut, length = Cut(8, overlap), 8 + 3 * (8 - overlap)
+    wants = {start: float(number) for number, start in enumerate(cut.starts(length))}
+
+    def predict(box: Box) -> torch.Tensor:
+        return torch.full((1, 1, 8, 1, 1), wants[box[2].start])
+
+    found = averaged(predict, (cut, WHOLE, WHOLE), (length, 1, 1)).flatten()
+    assert found[0] == 0 and found[-1] == 3
+    assert found.diff().max().item() == pytest.approx(1 / (overlap + 1), abs=1e-6) and found.diff().min() >= 0

@@ -35,7 +35,7 @@ def listed(prompt: str | None, prompts: str | None, out: str, ending: str) -> li
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"--prompts {path}: more than {MAX_BYTES >> 20} MB")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--prompts {path}: cannot be read: {error}") from error
     if Path(out).suffix.lower() in (".mp4", ".png"):
