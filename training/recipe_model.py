@@ -27,20 +27,22 @@ class Model(Config):
     `reelmill convert` wrote. Its text model and VAE are taken as well, unless `text` and `vae` name others."""
     unet: str | None = None
     """Folder of a diffusers UNet2DConditionModel to start from; random weights unless given."""
-    norm: NormScope = "frame"
-    """Over which pictures the group norms of residual blocks take mean and variance.
+    norm: NormScope | None = None
+    """Over which pictures the group norms of residual blocks take mean and variance; that of `init` unless given, or
+    frame.
 
     frame: each by itself, so that the new model equals the 2D one on every frame. clip: over the frames of a clip,
     single frames by themselves; it computes what the released weights were trained for. all: single frames pooled
     with the clip, as the released code does."""
-    layout: Layout = "paper"
-    """Which blocks, where LaVie's released code differs from its paper; weights that were released need `released`.
+    layout: Layout | None = None
+    """Which blocks, where LaVie's released code differs from its paper; that of `init` unless given, if it is of the
+    same view, or paper. Weights that were released need `released`.
 
     interpolation: `paper` has the block of the base model, from which it starts; in `released` each frame attends in
     space to the first and the previous frame, and attention over time comes last. vsr: `released` has a temporal
     residual block in front of every transformer. base: they are the same."""
     positions: Positions | None = None
-    """How temporal attention knows the order of frames; that of the released code unless given.
+    """How temporal attention knows the order of frames; that of `init` unless given, or that of the released code.
 
     rotary_bias: rotary positions and a learned bias for each distance. rotary: as the paper has it. none: as the
     released interpolation, which is the default for that layout."""

@@ -274,6 +274,19 @@ def test_interpolation_starts_from_a_trained_base_model(tmp_path: Path) -> None:
     assert "have no place here (attn_temp)" in released.origin  # the tables of distances
 
 
+def test_training_goes_on_in_the_form_that_the_weights_have(tmp_path: Path) -> None:
+    model = TINY.model_copy(update={"norm": "clip", "layout": "released"})
+    Stage.build(model, "interpolation").save(tmp_path)
+    started = TINY.model_copy(update={"init": str(tmp_path)})
+    stage = Stage.build(started, "interpolation")
+    wanted = Form(view="interpolation", norm="clip", layout="released", positions="none")
+    assert stage.unet.form == wanted and ";" not in stage.origin
+    other = Stage.build(started.model_copy(update={"norm": "frame"}), "interpolation")
+    assert other.unet.form.norm == "frame" and other.origin.endswith("; norm frame where it had clip")
+    assert Form.of(TINY, "base", before=wanted) == Form(norm="clip")
+    assert Form.of(TINY, "interpolation", before=Form(positions="rotary")).positions == "rotary"
+
+
 @pytest.mark.parametrize("form", FORMS[1::2], ids=lambda f: f.view)
 def test_a_stage_is_saved_and_loaded_whole(form: Form, tmp_path: Path) -> None:
     model = TINY.model_copy(update={name: getattr(form, name) for name in ("norm", "layout", "positions")})

@@ -21,12 +21,21 @@ class Form(Config):
     """Whether a base model is given some of the frames, clean, with a mask in front."""
 
     @staticmethod
-    def of(model: Model, view: View, *, known: bool = False) -> Form:
-        """What a recipe asks for."""
-        without = view == "interpolation" and model.layout == "released"
-        positions = model.positions or ("none" if without else "rotary_bias")
-        given = known and view == "base"
-        return Form(view=view, norm=model.norm, layout=model.layout, positions=positions, known=given)
+    def of(model: Model, view: View, *, known: bool = False, before: Form | None = None) -> Form:
+        """What a recipe asks for; where it says nothing, what the model had that training starts from."""
+        same = before if before is not None and before.view == view else None
+        layout = model.layout or (same.layout if same else "paper")
+        if view == "interpolation" and layout == "released":
+            usual: Positions = "none"
+        else:
+            usual = before.positions if before is not None and (same or before.positions != "none") else "rotary_bias"
+        return Form(
+            view=view,
+            norm=model.norm or (before.norm if before is not None else "frame"),
+            layout=layout,
+            positions=model.positions or usual,
+            known=known and view == "base",
+        )
 
     @property
     def sparse(self) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from curation.errors import UserError
-from training.models.lavie.form import Form
 from training.models.lavie.latents import Latents, Pixels, open_space
 from training.models.lavie.start import start, telling
 from training.models.lavie.text import TextEncoder
@@ -41,8 +40,7 @@ class Stage(nn.Module):
             space = open_space(model.vae)
         with telling("model.text", model.text or ""):
             text = TextEncoder.build(model)
-        form = Form.of(model, view, known=known)
-        unet, told = start(model, form, channels=space.channels, text_width=text.width)
+        unet, told = start(model, view, known=known, channels=space.channels, text_width=text.width)
         if (unet.channels, unet.text_width) != (space.channels, text.width):
             raise UserError(
                 f"model.{'init' if model.init else 'unet'}: it takes {unet.channels} channels and text of width "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -15,7 +16,7 @@ from torch import Tensor
 from curation.errors import UserError
 from training.models.lavie.form import Form
 from training.models.lavie.unet import WEIGHTS, VideoUNet, image_unet, stored
-from training.recipe_model import Model
+from training.recipe_model import Model, View
 
 
 @contextlib.contextmanager
@@ -28,10 +29,12 @@ def telling(key: str, folder: str | Path) -> Iterator[None]:
         raise UserError(f"{key}: {folder} has no weights that can be used: {reason}") from error
 
 
-def start(model: Model, form: Form, *, channels: int, text_width: int) -> tuple[VideoUNet, str]:
+def start(model: Model, view: View, *, known: bool = False, channels: int, text_width: int) -> tuple[VideoUNet, str]:
     """The network before any training, and what was taken from where, in a line.
 
     Args:
+        view: what it is for.
+        known: whether a base model is given frames.
         channels: of the pictures' latents.
         text_width: of the text embedding.
 
@@ -40,21 +43,22 @@ def start(model: Model, form: Form, *, channels: int, text_width: int) -> tuple[
     """
     if model.init is not None:
         with telling("model.init", model.init):
-            return _trained(Path(model.init) / "unet", form)
+            config, before = stored(Path(model.init) / "unet")
+            return _trained(Path(model.init) / "unet", config, before, Form.of(model, view, known=known, before=before))
+    form = Form.of(model, view, known=known)
     if model.unet is not None:
         with telling("model.unet", model.unet):
             flat = UNet2DConditionModel.from_pretrained(model.unet, local_files_only=True, use_safetensors=True)
-            before = set(flat.state_dict())
+            taken = set(flat.state_dict())
             unet = VideoUNet(flat, form)
-        new = len(unet.state_dict().keys() - before)
+        new = len(unet.state_dict().keys() - taken)
         return unet, f"starting from the 2D model in {model.unet}; {new} tensors over time are new"
-    flat = image_unet(model, channels=channels, text_width=text_width, view=form.view)
+    flat = image_unet(model, channels=channels, text_width=text_width, view=view)
     return VideoUNet(flat, form), "starting from random weights"
 
 
-def _trained(folder: Path, form: Form) -> tuple[VideoUNet, str]:
+def _trained(folder: Path, config: dict[str, Any], before: Form, form: Form) -> tuple[VideoUNet, str]:
     """A network of a form with the weights of one of another, by name."""
-    config, _ = stored(folder)
     channels = int(config["out_channels"])
     config["in_channels"] = channels + form.condition_channels(channels)
     unet = VideoUNet(UNet2DConditionModel.from_config(config), form)
@@ -65,7 +69,12 @@ def _trained(folder: Path, form: Form) -> tuple[VideoUNet, str]:
     told = f"starting from {folder.parent}: {len(own) - len(missing)} tensors taken"
     told += f", {len(missing)} new ({_named(missing)})" if missing else ""
     told += f", {len(left)} of it have no place here ({_named(left)})" if left else ""
-    return unet, told
+    changed = [
+        f"{name} {getattr(form, name)} where it had {getattr(before, name)}"
+        for name in ("norm", "layout", "positions")
+        if before.view == form.view and getattr(form, name) != getattr(before, name)
+    ]
+    return unet, "; ".join([told, *changed])
 
 
 @torch.no_grad()
