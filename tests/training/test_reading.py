@@ -9,7 +9,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,34 @@ def test_too_many_failures_end_the_run() -> None:
     for _ in range(1000):
         counts.count(20, [failure])
     assert json.dumps(counts.failed) == '{"checksum": 1000}'
+
+
+def test_what_ranks_have_counted_is_put_together_once() -> None:
+    """Two ranks, one with all the failures; they settle twice, and judge alike."""
+    failure = Failure("http://host/00000.tar", "key", "checksum", "its bytes are others")
+    ranks = [Tolerance(max_rate=0.1), Tolerance(max_rate=0.1)]
+
+    def settle() -> None:
+        said: list[Sequence[int]] = []
+        everyone = threading.Barrier(2)
+
+        def total(numbers: Sequence[int]) -> list[int]:
+            said.append(numbers)
+            everyone.wait(timeout=60)
+            return [sum(each) for each in zip(*said)]
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda rank: rank.settle(total), ranks))
+
+    for _ in range(2):
+        ranks[0].count(10, [failure] * 3)
+        ranks[1].count(10, [])
+        settle()
+    assert [(rank.tried, dict(rank.failed)) for rank in ranks] == [(46, {"checksum": 6})] * 2
+    ranks[0].count(10, [failure])
+    ranks[1].count(10, [failure])
+    with pytest.raises(UserError, match=r"8 of 68 samples could not be used \(8 checksum\)"):
+        settle()
+    again = Tolerance(0.1, 46, ranks[0].failed)
+    again.settle(list)
+    assert again.tried == 46  # what a resumed run begins with is not counted again

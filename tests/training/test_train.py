@@ -149,6 +149,20 @@ def test_a_damaged_checkpoint_is_one_line(dataset: Path, finished: Path, recipe:
     assert "\n" not in str(error.value)
 
 
+def test_a_write_that_failed_is_told_at_the_next_checkpoint_and_leaves_the_others(
+    dataset: Path, finished: Path, recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    (out / "checkpoints/latest").unlink()
+    (out / "checkpoints/latest/in-the-way").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot write .*latest"):
+        train(str(recipe), settings(dataset, out, "train.steps=30", "train.log_every=1"))
+    assert lines(out)[-1]["step"] == 20  # the write of step 16 failed while the training went on
+    assert {"step-00000008", "step-00000012"} <= {path.name for path in (out / "checkpoints").iterdir()}
+    assert not (out / "checkpoints/step-00000020").exists()
+
+
 def test_a_loss_that_is_not_a_number_stops_with_its_samples(
     dataset: Path, finished: Path, recipe: Path, tmp_path: Path
 ) -> None:
