@@ -32,15 +32,16 @@ class Objective(nn.Module):
         self.recipe = recipe
         self.schedule = diffusion.training_schedule(recipe.diffusion)
 
-    def forward(self, batch: Batch, timesteps: Tensor | None = None) -> diffusion.Losses:
+    def forward(self, batch: Batch, timesteps: Tensor | None = None, clean: Tensor | None = None) -> diffusion.Losses:
         """Noise the batch, predict, compare.
 
         Args:
             timesteps: int64 (batch,); drawn unless given.
+            clean: what `encode` gives for the batch, where that is known already.
         """
         config = self.recipe.diffusion
-        device = next(self.stage.parameters()).device
-        clean = self._clean(batch, device)
+        clean = self.encode(batch) if clean is None else clean
+        device = clean.device
         noise = diffusion.noise(batch.draws, tuple(clean.shape), offset=config.offset_noise).to(device)
         timesteps = (diffusion.timesteps(batch.draws, config.steps) if timesteps is None else timesteps).to(device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
@@ -61,8 +62,9 @@ class Objective(nn.Module):
             weights=diffusion.min_snr(self.schedule, timesteps, config.min_snr) if config.min_snr else None,
         )
 
-    def _clean(self, batch: Batch, device: torch.device) -> Tensor:
+    def encode(self, batch: Batch) -> Tensor:
         """What is noised: (batch, channels, frames + images, height, width)."""
+        device = next(self.stage.parameters()).device
 
         def normal(shape: tuple[int, ...]) -> Tensor:
             return diffusion.normal(batch.draws, "posterior", shape)

@@ -49,8 +49,9 @@ class HeldOut:
         with aside(self._stage, weights, self._ranks.device), autocast(self._precision, self._ranks.device):
             for batch in self._kept(self._batches):
                 for samples in batch.split(self._accumulate):
+                    clean = self._objective.encode(samples)
                     for number, part in enumerate(self._parts):
-                        sums[number] += torch.stack(self._objective(samples, drawn(samples, part)))
+                        sums[number] += torch.stack(self._objective(samples, drawn(samples, part), clean))
         means = self._ranks.mean(sums / (self._batches * self._accumulate)).double().cpu()
         digits = len(str(self._parts[-1][1] - 1))
         return {
