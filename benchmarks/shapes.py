@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.footage.painting import disc, polygon
+from demo.footage.painting import Paint, disc, noise, polygon, turned
 
 Video = NDArray[np.uint8]
 """RGB, (frames, height, width, 3)."""
@@ -53,14 +53,13 @@ _GROUND = (26, 27, 34)
 
 
 def caption(colour: str, direction: str, shape: str) -> str:
-    way = direction if direction in ("up", "down") else f"to the {direction}"
-    return f"a {colour} {shape} moves {way}"
+    return f"a {colour} {shape} moves {direction}"
 
 
 def painted(colour: str, direction: str, shape: str, rng: np.random.Generator) -> Video:
     """A clip that does what the caption says; size, speed and path are drawn, and the shape stays in the picture."""
-    radius = rng.uniform(0.13, 0.18)
-    way = rng.uniform(0.4, 0.6)
+    radius = rng.uniform(0.19, 0.25)
+    way = rng.uniform(0.35, 0.5)
     along = rng.uniform(radius, 1 - radius - way)
     across = rng.uniform(radius, 1 - radius)
     video = np.empty((FRAMES, SIDE, SIDE, 3), np.uint8)
@@ -74,12 +73,36 @@ def painted(colour: str, direction: str, shape: str, rng: np.random.Generator) -
     return video
 
 
-def draw(picture: NDArray[np.uint8], shape: str, x: float, y: float, radius: float, colour: Sequence[int]) -> None:
+def lively(rng: np.random.Generator) -> tuple[str, Video]:
+    """A clip with more to see, and its caption: two shapes that turn on curved ways, one in front of the other.
+
+    The ground is a texture that stands still. Nothing in it says where a shape goes between two frames but both of them.
+    """
+    grain = noise(SIDE, SIDE, (8, 8), 3, int(rng.integers(1 << 30)))[..., None]
+    ground = (np.array(_GROUND) + grain * rng.uniform(30, 90, 3)).astype(np.uint8)
+    video = ground[None].repeat(FRAMES, 0)
+    names = []
+    for _ in range(2):
+        colour, shape = str(rng.choice(list(COLOURS))), str(rng.choice(SHAPES))
+        radius, bend = rng.uniform(0.12, 0.18), rng.uniform(0.15, 0.3)
+        middle = rng.uniform(radius + bend, 1 - radius - bend, 2) if radius + bend < 0.5 else (0.5, 0.5)
+        angle, spin = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.2) * rng.choice((-1, 1))
+        names.append(f"a {colour} {shape}")
+        for number, picture in enumerate(video):
+            turn = angle + spin * number
+            x, y = middle[0] + bend * np.cos(turn), middle[1] + bend * np.sin(turn)
+            draw(picture, shape, x * SIDE, y * SIDE, radius * SIDE, COLOURS[colour], turn=turn)
+    return " and ".join(names), video
+
+
+def draw(picture: NDArray[np.uint8], shape: str, x: float, y: float, radius: float, colour: Paint, *, turn: float = 0.0) -> None:
+    """A shape about as large as a disc of this radius, turned by an angle."""
     if shape == "ball":
         disc(picture, x, y, radius, colour)
         return
-    turn = {"square": np.pi / 4 + np.arange(4) * np.pi / 2, "triangle": -np.pi / 2 + np.arange(3) * 2 * np.pi / 3}[shape]
-    polygon(picture, np.stack([x + 1.2 * radius * np.cos(turn), y + 1.2 * radius * np.sin(turn)], -1), colour)
+    first, corners = (np.pi / 4, 4) if shape == "square" else (-np.pi / 2, 3)
+    angles = turn + first + np.arange(corners) * 2 * np.pi / corners
+    polygon(picture, turned(np.stack([np.cos(angles), np.sin(angles)], -1), 0.0, 1.2 * radius, x, y), colour)
 
 
 def write_films(folder: Path, clips: Iterable[tuple[str, Video]], *, per_film: int = 60) -> Path:
