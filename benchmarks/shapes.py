@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import cv2
@@ -58,8 +58,8 @@ def caption(colour: str, direction: str, shape: str) -> str:
 
 def painted(colour: str, direction: str, shape: str, rng: np.random.Generator) -> Video:
     """A clip that does what the caption says; size, speed and path are drawn, and the shape stays in the picture."""
-    radius = rng.uniform(0.19, 0.25)
-    way = rng.uniform(0.35, 0.5)
+    radius = rng.uniform(0.17, 0.21)
+    way = rng.uniform(0.5, 0.58)
     along = rng.uniform(radius, 1 - radius - way)
     across = rng.uniform(radius, 1 - radius)
     video = np.empty((FRAMES, SIDE, SIDE, 3), np.uint8)
@@ -76,7 +76,7 @@ def painted(colour: str, direction: str, shape: str, rng: np.random.Generator) -
 def lively(rng: np.random.Generator) -> tuple[str, Video]:
     """A clip with more to see, and its caption: two shapes that turn on curved ways, one in front of the other.
 
-    The ground is a texture that stands still. Nothing in it says where a shape goes between two frames but both of them.
+    The ground is a texture that stands still.
     """
     grain = noise(SIDE, SIDE, (8, 8), 3, int(rng.integers(1 << 30)))[..., None]
     ground = (np.array(_GROUND) + grain * rng.uniform(30, 90, 3)).astype(np.uint8)
@@ -95,7 +95,9 @@ def lively(rng: np.random.Generator) -> tuple[str, Video]:
     return " and ".join(names), video
 
 
-def draw(picture: NDArray[np.uint8], shape: str, x: float, y: float, radius: float, colour: Paint, *, turn: float = 0.0) -> None:
+def draw(
+    picture: NDArray[np.uint8], shape: str, x: float, y: float, radius: float, colour: Paint, *, turn: float = 0.0
+) -> None:
     """A shape about as large as a disc of this radius, turned by an angle."""
     if shape == "ball":
         disc(picture, x, y, radius, colour)
@@ -134,8 +136,7 @@ def _encode(path: Path, videos: Sequence[Video]) -> None:
         container.mux(stream.encode())
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What a video shows, as far as it can be told."""
 
     colour: str | None
@@ -144,10 +145,10 @@ class Seen:
 
 COLOURED = 70
 """Least difference of the strongest and the weakest channel of a pixel that belongs to the shape, of 255."""
-LEAST_AREA = 0.012
-"""Least share of a picture that the shape covers; the smallest painted one covers 0.035."""
-LEAST_WAY = 0.12
-"""Least share of the side that the centre moves; the painted ones move 0.31 or more."""
+LEAST_AREA = 0.02
+"""Least share of a picture that the shape covers; the smallest painted one covers 0.05."""
+LEAST_WAY = 0.15
+"""Least share of the side that the centre moves; the painted ones move 0.3 or more."""
 STRAIGHT = 2.0
 """How many times farther it moves along the one axis than along the other."""
 
@@ -182,8 +183,7 @@ def seen(video: Video) -> Seen:
     return Seen(colour, "down" if down > 0 else "up")
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """Shares of videos that show what was asked."""
 
     colour: float
