@@ -75,11 +75,22 @@ def _appearing(out: Path, endings: tuple[str, ...] | None) -> Iterator[Path]:
         _remove(part)  # of a conversion that was killed
         part.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        os.replace(part, out)
+        for path in (*part.rglob("*"), part):
+            _sync(path)
+        os.replace(part, out)  # also over a folder that is empty
+        _sync(out.parent)
     except OSError as error:
         raise UserError(f"cannot write {out}: {explain(error)}") from error
     finally:
         _remove(part)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _remove(path: Path) -> None:

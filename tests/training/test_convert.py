@@ -326,6 +326,22 @@ def test_a_base_model_begins_an_interpolation_model(tmp_path: Path, base: dict[s
         assert "346 keys" in convert(str(tmp_path / "ours"), out, to="lavie-interpolation")[1]
 
 
+@pytest.mark.parametrize(("to", "out"), [("lavie-base", "out.pt"), ("diffusers", "out")])
+def test_a_model_that_is_given_frames_is_ours_alone(tmp_path: Path, to: str, out: str) -> None:
+    model = Model(widths=(32, 32), attention=(True, False), layers=1, heads=2)
+    with torch.device("meta"):
+        unet = VideoUNet(image_unet(model, channels=4, text_width=16), Form(known=True))
+    unet.to_empty(device="cpu").load_state_dict({name: torch.zeros_like(v) for name, v in unet.state_dict().items()})
+    (tmp_path / "unet").mkdir()
+    unet.save(tmp_path / "unet")
+    with pytest.raises(UserError, match=f"--to {to}: this model is given frames"):
+        convert(str(tmp_path), str(tmp_path / out), to=to)
+    config = json.loads((tmp_path / "unet" / "config.json").read_text())
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({**config, "in_channels": 5}))
+    with pytest.raises(UserError, match="cannot be a base model: its first convolution takes 5 channels, not 9"):
+        convert(str(tmp_path), str(tmp_path / out), to=to)
+
+
 def test_the_command_says_what_it_did(tmp_path: Path, base: dict[str, Tensor]) -> None:
     source = written(base, tmp_path / "lavie_base.pt")
     told = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "ours"), "--set", "norm=frame"])
@@ -348,6 +364,7 @@ def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, pipeline: Pa
 
 def test_without_text_and_vae_the_lines_say_what_to_do(tmp_path: Path, base: dict[str, Tensor]) -> None:
     source = written(base, tmp_path / "lavie_base.pt")
+    (tmp_path / "ours").mkdir()  # an empty folder is no hindrance
     told = convert(str(source), str(tmp_path / "ours"))
     assert told[-1].startswith("without its text and vae part: convert with --text and --vae, or set model.text")
     with pytest.raises(UserError, match="there is something already"):

@@ -86,11 +86,12 @@ def _lavie(path: Path, overrides: Sequence[str]) -> Opened:
         raise UserError(f"{path}: none of LaVie's models: no attention over time; give a 2D model by its folder")
     tensors, repeated = released.without_frequencies(tensors, str(path))
     known = {"layout": "released", "norm": "clip", **released.sizes(tensors, str(path))}
-    model = parse(known, Model, overrides)
+    model = parse(known, Model, overrides, name=str(path))
     form = Form.of(model, view)
     channels = int(tensors["conv_out.weight"].shape[0]) if "conv_out.weight" in tensors else 4
     with torch.device("meta"):
-        unet = VideoUNet(image_unet(model, channels=channels, text_width=model.text_width, view=view), form)
+        flat = image_unet(model, channels=channels, text_width=model.text_width, view=view)
+        unet = inflated(flat, form, str(path))
     _fill(unet, tensors, str(path))
     read = f"{len(tensors)} keys, {repeated} times the rotary frequencies"
     told = f"{path}: LaVie's {view} model, {read}, {_summary(tensors)}"
@@ -98,15 +99,16 @@ def _lavie(path: Path, overrides: Sequence[str]) -> Opened:
 
 
 def _ours(folder: Path, config: dict[str, Any], overrides: Sequence[str]) -> Opened:
-    form = parse(config.pop("video"), Form, name=f"{folder / CONFIG}: video")
+    video = config.pop("video")
+    form = parse(video if isinstance(video, dict) else {"video": video}, Form, name=f"{folder / CONFIG}: video")
     tensors = _weights(folder)
     with torch.device("meta"):
-        unet = VideoUNet(_flat(config, folder), form)
+        unet = inflated(_flat(config, folder), form, str(folder))
     _fill(unet, tensors, str(folder))
     home = folder.parent
     recipe = load(home / "recipe.yaml", Recipe) if (home / "recipe.yaml").is_file() else None
     settings = resolved(recipe.model) if recipe else {**_settings(config), "layout": form.layout, "norm": form.norm}
-    model = parse(settings, Model, overrides)
+    model = parse(settings, Model, overrides, name=str(home))
     diffusion = recipe.diffusion if recipe else _published(form.view)
     told = f"{home}: our {form.view} model, {len(tensors)} keys, {_summary(tensors)}"
     return Opened(unet, model, diffusion, home, recipe, [told])
@@ -120,13 +122,10 @@ def _image(folder: Path, config: dict[str, Any], view: View | None, overrides: S
     weights.check_numbers(tensors, str(folder))
     flat.load_state_dict(tensors, assign=True)
     view = view or ("vsr" if config.get("num_class_embeds") else "base")
-    model = parse(_settings(config), Model, overrides)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # the same weights every time
-            unet = VideoUNet(flat, Form.of(model, view))
-    except ValueError as error:
-        raise UserError(f"{folder}: cannot become a {view} model: {error}") from error
+    model = parse(_settings(config), Model, overrides, name=str(folder / CONFIG))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same weights every time
+        unet = inflated(flat, Form.of(model, view), str(folder))
     new = {name: value for name, value in unet.named_parameters() if name not in tensors}
     assert all("_temp" in name for name in new), "a key without time is new"
     for value in new.values():
@@ -145,7 +144,7 @@ def _become(opened: Opened, view: View) -> None:
     form = Form.of(opened.model, view)
     config = {**before.config, "in_channels": before.channels + form.condition_channels(before.channels)}
     with torch.device("meta"):
-        unet = VideoUNet(_flat(config, Path()), form)
+        unet = inflated(_flat(config, Path()), form, f"--view {view}")
     wanted = unet.state_dict()
     given: dict[str, Tensor] = dict(before.state_dict())
     given["conv_in.weight"] = first_channels(
@@ -159,6 +158,19 @@ def _become(opened: Opened, view: View) -> None:
     opened.unet = unet
     told = f"as interpolation: its first convolution takes {config['in_channels']} channels, the new ones with zeros"
     opened.told.append(told + (f"; {len(dropped)} keys dropped ({weights.listed(dropped)})" if dropped else ""))
+
+
+def inflated(flat: UNet2DConditionModel, form: Form, source: str) -> VideoUNet:
+    """A 2D network as one of ours.
+
+    Raises:
+        UserError: it cannot become one.
+    """
+    try:
+        return VideoUNet(flat, form)
+    except Exception as error:  # whatever a stranger's configuration leads to
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{source}: cannot be a {form.view} model: {reason}") from error
 
 
 def _fill(unet: VideoUNet, tensors: dict[str, Tensor], source: str) -> None:
@@ -188,8 +200,9 @@ def _config(folder: Path) -> dict[str, Any]:
 def _flat(config: dict[str, Any], folder: Path) -> UNet2DConditionModel:
     try:
         return UNet2DConditionModel.from_config({key: value for key, value in config.items() if key[0] != "_"})
-    except (TypeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
-        raise UserError(f"{folder / CONFIG}: describes no UNet2DConditionModel: {error}") from error
+    except Exception as error:  # whatever a stranger's configuration leads to
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder / CONFIG}: describes no UNet2DConditionModel: {reason}") from error
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

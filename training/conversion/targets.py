@@ -38,6 +38,8 @@ def write(opened: Opened, found: Parts, to: str, out: Path) -> list[str]:
     """
     if to == "ours":
         return _ours(opened, found, out)
+    if opened.unet.form.known:
+        raise UserError(f"--to {to}: this model is given frames (data.known), which the others have no channels for")
     if to == "diffusers":
         return _diffusers(opened, found, out)
     return _lavie(opened, to.removeprefix("lavie-"), out)

@@ -24,7 +24,7 @@ def telling(key: str, folder: str | Path) -> Iterator[None]:
     """Whatever a library throws at a folder of weights, as one line that names the key."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{key}: {folder} has no weights that can be used: {reason}") from error
 
