@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from curation.errors import UserError
 from training.extras import require_libraries, share_cores
 
 
@@ -28,6 +29,8 @@ def train(recipe: str, overrides: Sequence[str] = (), *, ray: int | None = None,
     from curation.validate import load
     from training.recipe import Recipe
 
+    if address is not None and ray is None:
+        raise UserError("--address is of a Ray cluster: say with --ray how many workers shall train there")
     settings = load(recipe, Recipe, overrides)
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if ray is not None:

@@ -122,8 +122,9 @@ def test_two_processes_measure_and_show_what_one_does(runs: Path, name: str) -> 
     assert len(list((runs / name / "tensorboard").iterdir())) == 2  # the first process's, of both parts
 
 
-def test_each_of_two_processes_writes_its_part_and_nothing_is_pickled(runs: Path) -> None:
-    folder = runs / "fsdp/checkpoints/step-00000002"
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_each_of_two_processes_writes_its_part_and_nothing_is_pickled(runs: Path, name: str) -> None:
+    folder = runs / name / "checkpoints/step-00000002"
     shards = sorted(folder.glob("*.safetensors"))
     assert len(shards) == 2 and {path.name for path in folder.iterdir()} == {"state.json", *(p.name for p in shards)}
     sizes = [path.stat().st_size for path in shards]

@@ -251,6 +251,11 @@ def test_mistakes_in_a_recipe_are_one_line(
     assert "\n" not in str(error.value)
 
 
+def test_a_cluster_is_for_workers(recipe: Path) -> None:
+    with pytest.raises(UserError, match="say with --ray how many workers"):
+        train(str(recipe), address="auto")
+
+
 def test_every_field_of_the_recipe_is_documented() -> None:
     for section in (Recipe, *(field.annotation for field in Recipe.model_fields.values())):
         for name, field in section.model_fields.items():

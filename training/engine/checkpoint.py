@@ -34,6 +34,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.tensor import DTensor
 
 from curation.errors import UserError
 from curation.store import Place, explain
@@ -140,7 +141,7 @@ class Checkpoints:
             self._publisher.shutdown(wait=True)
 
     def save(self, state: State, learned: Learned) -> None:
-        """Copy everything to main memory, and begin to write it; returns when the tensors may change again.
+        """Copy this rank's part to main memory, and begin to write it; returns when the tensors may change again.
 
         A write that failed is told by the next call, or by `wait`. What was there before is then untouched.
 
@@ -151,7 +152,7 @@ class Checkpoints:
         self._name = f"step-{state.step:08d}"
         part = self._folder / f"{self._name}.incomplete"
         text = json.dumps(dataclasses.asdict(state), indent=1)
-        tensors = {**learned.tensors(), **_generators(self._ranks.rank)}
+        tensors = {**_share(learned.tensors(), self._ranks), **_generators(self._ranks.rank)}
         try:
             if self._ranks.first:
                 shutil.rmtree(part, ignore_errors=True)
@@ -242,6 +243,14 @@ def _drop_old(folder: Path, keep: int) -> None:
         # Renamed first, so that a checkpoint with half of its files never has a whole one's name.
         os.rename(folder / name, folder / f"{name}.old")
         shutil.rmtree(folder / f"{name}.old", ignore_errors=True)
+
+
+def _share(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """What this rank writes: its shards, and of what all ranks hold alike an even part, so that only that is copied."""
+    alike = [name for name, value in tensors.items() if not isinstance(value, DTensor)]
+    alike.sort(key=lambda name: (-tensors[name].nbytes, name))
+    others = {name for number, name in enumerate(alike) if number % ranks.world != ranks.rank}
+    return {name: value for name, value in tensors.items() if name not in others}
 
 
 def _generators(rank: int) -> dict[str, Tensor]:

@@ -27,6 +27,13 @@ from training.recipe import FREE, Recipe
 MODEL_FORMAT = "reelmill-model/1"
 
 
+def local(path: str) -> Path:
+    """The folder of a run; raises a `UserError` if it is not a local one."""
+    if is_url(path):
+        raise UserError(f"train.out: {path} is not a local folder")
+    return Path(path)
+
+
 @contextlib.contextmanager
 def claimed(path: str) -> Iterator[Path]:
     """The folder of a run for this process (the first of a run's) alone, without what a killed one left half-written.
@@ -34,9 +41,7 @@ def claimed(path: str) -> Iterator[Path]:
     Raises:
         UserError: it is not a local folder, cannot be written, or another process trains in it.
     """
-    if is_url(path):
-        raise UserError(f"train.out: {path} is not a local folder")
-    out = Path(path)
+    out = local(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o666)

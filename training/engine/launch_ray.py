@@ -40,8 +40,9 @@ def run(recipe: Recipe, workers: int, address: str | None, console: Console) -> 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    from training.engine import checkpoint
+    from training.engine import checkpoint, folder
 
+    out = folder.local(recipe.train.out)
     cpus = 1 + recipe.data.threads
     given: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": workers * cpus}
     environment = {"worker_process_setup_hook": f"{__name__}._set_up"}
@@ -51,9 +52,9 @@ def run(recipe: Recipe, workers: int, address: str | None, console: Console) -> 
         raise UserError(f"no Ray cluster answers at {address or 'this machine'}: {_line(error)}") from error
     try:
         gpus = _gpus(recipe.train.device, workers, ray.cluster_resources())
-        reached = checkpoint.newest(Path(recipe.train.out))
+        reached = checkpoint.newest(out)
         while (lost := _fit(recipe, workers, {"CPU": cpus, **({"GPU": 1} if gpus else {})})) is not None:
-            newest = checkpoint.newest(Path(recipe.train.out))
+            newest = checkpoint.newest(out)
             if newest == reached:
                 raise UserError(f"workers were lost before there was a new checkpoint: {lost}")
             reached = newest
