@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from curation.store import Place
+from curation.errors import UserError
+from curation.store import Place, explain
 from training.engine.board import Board
 from training.engine.flops import Speed
 from training.engine.ranks import Ranks
@@ -206,11 +207,13 @@ class Metrics:
     def _publish(self, line: Line) -> None:
         if not self._ranks.first:
             return
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        values = dict(flat(line))
-        for board in self._boards:
-            board.scalars(line["step"], values)
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            for board in self._boards:
+                board.scalars(line["step"], dict(flat(line)))
+        except OSError as error:
+            raise UserError(f"cannot write the log in {self._path.parent}: {explain(error)}") from error
         told = (
             f"loss {line['loss']:.4f} (video {line['loss_video']:.4f}, image {line['loss_image']:.4f})  "
             f"{line['samples_per_s']:.2f} clips/s  waiting {line['data_wait']:.0%}  "
