@@ -56,11 +56,11 @@ def noise(draws: Sequence[Draws], shape: tuple[int, ...], *, offset: float = 0.0
 
 
 def min_snr(schedule: DDPMScheduler, timesteps: Tensor, most: float) -> Tensor:
-    """Weights of samples by their time steps, fp32 (batch,): min(SNR, most) / SNR where the noise is predicted, and
-    over SNR + 1 for the velocity (Hang et al., arXiv 2303.09556)."""
+    """Weights of samples by their time steps, fp32 (batch,): min(SNR, most) where the clean clip is predicted, that
+    over SNR for the noise, and over SNR + 1 for the velocity (Hang et al., arXiv 2303.09556)."""
     signal = schedule.alphas_cumprod.to(timesteps.device)[timesteps]
     snr = signal / (1 - signal)
-    whole = snr + 1 if schedule.config.prediction_type == "v_prediction" else snr
+    whole = {"epsilon": snr, "v_prediction": snr + 1, "sample": torch.ones_like(snr)}[schedule.config.prediction_type]
     return (snr.clamp(max=most) / whole).float()
 
 
@@ -77,7 +77,7 @@ def target(schedule: DDPMScheduler, clean: Tensor, noise: Tensor, timesteps: Ten
     if schedule.config.prediction_type == "v_prediction":
         velocity: Tensor = schedule.get_velocity(clean, noise, timesteps)
         return velocity
-    return noise
+    return clean if schedule.config.prediction_type == "sample" else noise
 
 
 def losses(

@@ -99,8 +99,9 @@ class Diffusion(Config):
     """How the variances lie between the two, by diffusers' names."""
     steps: Annotated[int, Field(ge=2)] = 1000
     """Steps from a clean clip to noise."""
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
-    """What the model predicts: the noise (LaVie's base), or the velocity of Salimans and Ho (arXiv 2202.00512)."""
+    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
+    """What the model predicts: the noise (LaVie's base), the velocity of Salimans and Ho (arXiv 2202.00512), or the
+    clean clip itself (LaVie's paper says so of the interpolation; its released model predicts the noise)."""
     min_snr: Annotated[float, Field(gt=0)] | None = None
     """The largest weight of a sample by its signal-to-noise ratio (min-SNR, arXiv 2303.09556; its gamma, 5 there);
     all samples weigh the same unless given."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from curation.errors import UserError
 from training.cascade.denoise import denoise
 from training.cascade.schedulers import CLASSES, Scheduler
 from training.diffusion import losses, normal, target, timesteps, training_schedule
@@ -35,10 +36,12 @@ class OneClip(nn.Module):
         low, high = self.alphas[t.floor().long()].log(), self.alphas[t.ceil().long()].log()
         a = torch.lerp(low, high, t.frac() if t.is_floating_point() else torch.zeros(len(t))).exp().view(-1, 1, 1, 1, 1)
         noise = (x - a.sqrt() * self.clip) / (1 - a).sqrt()
+        if self.prediction == "sample":
+            return self.clip.expand_as(x)
         return noise if self.prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * self.clip
 
 
-def settings(prediction: Literal["epsilon", "v_prediction"] = "epsilon", **sample: Any) -> Recipe:
+def settings(prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon", **sample: Any) -> Recipe:
     return Recipe(data=Data(url="x"), diffusion=Diffusion(prediction=prediction), sample=Sample(**sample))
 
 
@@ -68,6 +71,18 @@ def test_every_scheduler_by_name_leads_there(
     assert torch.equal(found, denoise(OneClip(clip, prediction), recipe, [""], draws, (2, 8, 8)))
 
 
+def test_models_that_predict_the_clean_clip_take_the_schedulers_that_know_them() -> None:
+    clip = torch.rand(1, 3, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for name in CLASSES:
+        recipe = settings("sample", scheduler=name, steps=10, guidance=2.0)
+        if name in ("euler-ancestral", "heun"):
+            with pytest.raises(UserError, match=f"the scheduler {name} does not work with .* use one of ddpm, ddim"):
+                denoise(OneClip(clip, "sample"), recipe, [""], [Draws(0, 0, "", 0)], (2, 8, 8))
+        else:
+            found = denoise(OneClip(clip, "sample"), recipe, [""], [Draws(0, 0, "", 0)], (2, 8, 8))
+            assert (found - clip).abs().max() < 0.1
+
+
 def test_betas_are_linear_and_the_same_for_training_and_sampling() -> None:
     trained = training_schedule(Diffusion())
     torch.testing.assert_close(trained.betas, torch.linspace(1e-4, 0.02, 1000))
@@ -92,6 +107,7 @@ def test_what_is_learned_is_what_the_sampler_expects() -> None:
     a = schedule.alphas_cumprod[steps].view(-1, 1, 1, 1, 1)
     expected = a.sqrt() * noise - (1 - a).sqrt() * clean
     torch.testing.assert_close(target(schedule, clean, noise, steps), expected)
+    assert target(training_schedule(Diffusion(prediction="sample")), clean, noise, steps) is clean
 
 
 def test_losses_of_clips_and_images_are_separate_means() -> None:

@@ -29,6 +29,8 @@ def test_weights_of_the_velocity_are_those_of_the_clean_clip() -> None:
     schedule = training_schedule(Diffusion(prediction="v_prediction"))
     weights = min_snr(schedule, STEPS, 5.0)
     torch.testing.assert_close((weights * (snr(STEPS) + 1)).float(), snr(STEPS).clamp(max=5).float(), rtol=1e-3, atol=0)
+    clean = min_snr(training_schedule(Diffusion(prediction="sample")), STEPS, 5.0)
+    torch.testing.assert_close(clean, snr(STEPS).clamp(max=5).float(), rtol=1e-3, atol=0)
 
 
 def test_weighted_losses_are_means_of_weighted_samples() -> None:

@@ -15,6 +15,7 @@ import diffusers
 import torch
 from torch import Tensor
 
+from curation.errors import UserError
 from training.diffusion import betas
 from training.recipe import Diffusion, Sample
 
@@ -29,6 +30,8 @@ CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """By the values of `sample.scheduler`: the class in diffusers and what it is given beside the noise schedule."""
 
+_WITHOUT_CLEAN = ("euler-ancestral", "heun")
+
 
 class Scheduler:
     """One way from noise to a clean clip. It counts its steps: use a new one for every video."""
@@ -37,7 +40,15 @@ class Scheduler:
         """
         Args:
             bounded: clean values lie in -1 to 1. Those that can (ddpm, ddim, heun) clip their estimates of them.
+
+        Raises:
+            UserError: diffusers' class does not take what the model predicts.
         """
+        if diffusion.prediction == "sample" and settings.scheduler in _WITHOUT_CLEAN:
+            raise UserError(
+                f"the scheduler {settings.scheduler} does not work with a model that predicts the clean clip; "
+                f"use one of {', '.join(name for name in CLASSES if name not in _WITHOUT_CLEAN)}"
+            )
         name, more = CLASSES[settings.scheduler]
         kind = getattr(diffusers, name)
         known = inspect.signature(kind.__init__).parameters
