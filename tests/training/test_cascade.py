@@ -49,7 +49,7 @@ SIZE = (16, 24)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Folders of a base model, one that is given frames, and the other two stages; that for vsr works on latents."""
+    """Folders of base models, one of them given frames, and the other stages as LaVie released them; vsr on latents."""
     top = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     AutoencoderKL(
@@ -60,7 +60,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         latent_channels=4,
     ).save_pretrained(top / "vae")
     for name, data in DATA.items():
-        model = {**MODEL, "vae": str(top / "vae")} if name == "vsr" else MODEL
+        released = {"layout": "released", "norm": "clip"} if name in ("interpolation", "vsr") else {}
+        model = {**MODEL, **released, "vae": str(top / "vae") if name == "vsr" else None}
         values = {"data": {"url": "x", **data}, "model": model, "sample": {"steps": 2}}
         recipe = parse(values, Recipe)
         stage = Stage.build(recipe.model, recipe.data.view, known=recipe.data.known != "none")
