@@ -73,6 +73,8 @@ class Cascade:
                 raise UserError(
                     f"{option}: this base model cannot go on from a frame; it takes one trained with data.known=first"
                 )
+            if start.long and start.frames < 2:
+                raise UserError("--long needs --frames of two at least; the first is the last one of before")
             if self._always(base) and start.given is None and not start.image and not base.recipe.data.images:
                 raise UserError(
                     "--model: this model needs a frame to go on from, and cannot draw it itself; give --first"
@@ -118,8 +120,11 @@ class Cascade:
 
     def pieces(self, view: str, prompt: str, frames: Frames) -> Iterator[Frames]:
         """The frames of a stage, from those of the stage before."""
-        ways = {"base": lambda: iter([frames]), "interpolation": lambda: self.denser(prompt, frames)}
-        yield from ways.get(view, lambda: self.larger(prompt, frames))()
+        if view == "interpolation":
+            return self.denser(prompt, frames)
+        if view == "vsr":
+            return self.larger(prompt, frames)
+        return iter([frames])
 
     def base(self, prompts: Sequence[str], start: Start) -> list[Frames]:
         """Clips for captions: `start.frames` and, `long` times, as many that begin with the last frame so far.
