@@ -22,6 +22,7 @@ from curation.errors import UserError
 from curation.store import explain
 from training.models.lavie.latents import Latents, Normal, Pixels
 from training.recipe_train import Train
+from training.transfer import sent
 from training.weights import fingerprint
 
 
@@ -84,10 +85,10 @@ class LatentCache:
         path = self._folder / name[:2] / f"{name}.safetensors"
         try:
             kept = load_file(path)
-            return kept["mean"].to(device, non_blocking=True), kept["deviation"].to(device, non_blocking=True)
+            return sent(kept["mean"], device), sent(kept["deviation"], device)
         except (OSError, SafetensorError, KeyError):
             path.unlink(missing_ok=True)  # not there, or half-written when the machine stopped
-        rgb = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        rgb = sent(torch.from_numpy(pictures), device).permute(0, 3, 1, 2).float() / 127.5 - 1
         mean, deviation = self._space.posterior(rgb)
         self._keep(path, {"mean": mean.cpu(), "deviation": deviation.cpu()})
         return mean, deviation

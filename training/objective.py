@@ -16,6 +16,7 @@ from training.models.lavie import conditions
 from training.models.lavie.stage import Stage
 from training.recipe import Recipe
 from training.stream.loader import Batch
+from training.transfer import sent
 
 
 class Objective(nn.Module):
@@ -42,8 +43,8 @@ class Objective(nn.Module):
         config = self.recipe.diffusion
         clean = self.encode(batch) if clean is None else clean
         device = clean.device
-        noise = diffusion.noise(batch.draws, tuple(clean.shape), offset=config.offset_noise).to(device)
-        timesteps = (diffusion.timesteps(batch.draws, config.steps) if timesteps is None else timesteps).to(device)
+        noise = sent(diffusion.noise(batch.draws, tuple(clean.shape), offset=config.offset_noise), device)
+        timesteps = sent(diffusion.timesteps(batch.draws, config.steps) if timesteps is None else timesteps, device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
         given, level = self._given(batch, clean)
         prediction = self.stage(
@@ -78,23 +79,23 @@ class Objective(nn.Module):
         clip, images = clean[:, :, : batch.frames], clean.shape[2] - batch.frames
         if self.stage.view == "vsr":
             assert batch.low is not None
-            level = torch.from_numpy(batch.noise_level).to(clean.device)
+            level = sent(torch.from_numpy(batch.noise_level), clean.device)
             low = _rgb(batch.low, clean.device)
-            noise = diffusion.normal(batch.draws, "low_noise", tuple(low.shape)).to(clean.device)
+            noise = sent(diffusion.normal(batch.draws, "low_noise", tuple(low.shape)), clean.device)
             return conditions.super_resolution(low, level, noise, (clean.shape[-2], clean.shape[-1])), level
         if self.stage.view == "interpolation":
             # All 61 frames are latents here already: they are what is to be predicted.
             every = self.recipe.data.every
             return _padded(conditions.interpolation(clip[:, :, ::every], every), images), None
         if self.stage.unet.form.known:
-            known = torch.from_numpy(batch.known).to(clean.device)
+            known = sent(torch.from_numpy(batch.known), clean.device)
             return _padded(conditions.known_frames(clip, known), images), None
         return None, None
 
 
 def _rgb(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (batch, pictures, height, width, 3) to (batch, 3, pictures, height, width) in -1 to 1."""
-    pixels = torch.from_numpy(pictures).to(device, non_blocking=True)
+    pixels = sent(torch.from_numpy(pictures), device)
     return pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 

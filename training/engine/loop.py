@@ -6,9 +6,7 @@ import contextlib
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
 from curation.errors import UserError
@@ -137,7 +135,6 @@ def _loader(recipe: Recipe, ranks: Ranks, position: Position) -> Loader:
         position=position,
         rank=ranks.rank,
         world=ranks.world,
-        allocate=_pinned if ranks.device.type == "cuda" else None,
         agree=ranks.agree,
     )
 
@@ -150,9 +147,3 @@ def _tell(loader: Loader, console: Console) -> None:
         told += f", {rows.short} left out with too few frames" if rows.short else ""
         told += "".join(f", {count} left out: {reason}" for reason, count in dataset.left_out.items())
         console.print(f"{dataset.url}: {told}")
-
-
-def _pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Memory that the GPU copies from by itself, while the processor goes on."""
-    pictures: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
-    return pictures

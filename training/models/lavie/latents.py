@@ -9,6 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from training.transfer import sent
+
 Normal = Callable[[tuple[int, ...]], Tensor]
 """A shape to standard normal numbers; the first axis is the batch."""
 
@@ -57,7 +59,7 @@ class Latents(nn.Module):
 
     def drawn(self, mean: Tensor, deviation: Tensor, normal: Normal) -> Tensor:
         """Of posteriors (batch, t, channels, …), scaled samples (batch, channels, t, …)."""
-        latents = mean + deviation * normal(tuple(mean.shape)).to(mean)
+        latents = mean + deviation * sent(normal(tuple(mean.shape)), mean.device).to(mean)
         return latents.transpose(1, 2) * float(self.vae.config.scaling_factor)
 
     @torch.no_grad()

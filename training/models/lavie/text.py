@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from training.recipe import Model
+from training.transfer import sent
 
 _BYTES_FILE = "byte_tokenizer.json"
 
@@ -85,7 +86,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, captions: Sequence[str]) -> Tensor:
         """Last hidden state, (captions, tokens, width)."""
-        tokens = self.tokenizer(captions).to(self.model.device)
+        tokens = sent(self.tokenizer(captions), self.model.device)
         out: Tensor = self.model(input_ids=tokens).last_hidden_state
         return out
 
