@@ -256,14 +256,14 @@ def _sides(case: Case, device: torch.device) -> dict[str, Callable[[], Side]]:
                 block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
             if compile:
                 torch._dynamo.config.recompile_limit = 64
-                block.forward = torch.compile(block.forward)
+                block.forward = torch.compile(block.forward, dynamic=False)
         return _side(network, predict, device)
 
     def peer(*, compile: bool = False) -> Side:
         network, predict = theirs(case)
         if compile:
             for block in (*network.down_blocks, network.mid_block, *network.up_blocks):
-                block.forward = torch.compile(block.forward)
+                block.forward = torch.compile(block.forward, dynamic=False)
         return _side(network, predict, device)
 
     sides = {"diffusers": peer, "ours": own, "ours, blocks computed again": functools.partial(own, again=True)}

@@ -42,7 +42,7 @@ def prepare(stage: Stage, settings: Train, ranks: Ranks) -> None:
             block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
         if settings.compile:
             torch._dynamo.config.recompile_limit = _SHAPES
-            block.forward = torch.compile(block.forward)
+            block.forward = torch.compile(block.forward, dynamic=False)
     if settings.parallel == "fsdp" and ranks.world > 1:
         _shard(stage, settings, ranks)
 
