@@ -62,6 +62,11 @@ class Recipe(Config):
         samples = self.train.samples
         if samples.every and self.data.view == "base" and not samples.prompts:
             raise ValueError("train.samples.prompts: what to make videos of?")
+        if samples.every and self.data.known == "first" and not self.data.images:
+            raise ValueError(
+                "train.samples: with data.known=first a video needs a first frame, which the model can draw itself "
+                "only if it is trained on single frames too; set data.images, or train.samples.every=0"
+            )
         if samples.every and self.data.view != "base" and not self.holds_out:
             raise ValueError(
                 f"train.samples: the view {self.data.view} begins with held-out clips; "

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from curation.errors import UserError
 from curation.validate import loads
 from training import recipe_seen
+from training.cascade import base
 from training.engine import flops
 from training.engine.aside import aside
 from training.engine.ema import Ema
@@ -120,6 +121,20 @@ def test_samples_are_videos_with_their_prompts_and_one_picture(runs: Path) -> No
     assert len(frames) == 4 and (frames[0].width, frames[0].height) == (24, 16)
     with Image.open(folder / "grid.png") as picture:
         assert picture.width > 4 * 24 and picture.height > 2 * 16
+
+
+def test_a_model_that_is_always_given_a_first_frame_is_given_one_that_it_drew(
+    dataset: Path, recipe: Path, tmp_path: Path
+) -> None:
+    given: list[torch.Tensor | None] = []
+    shown = ("train.steps=1", "train.samples.every=1", "train.samples.prompts=[a square]", "train.samples.steps=2")
+    with pytest.MonkeyPatch.context() as patched:
+        original = base.generate
+        patched.setattr(base, "generate", lambda *a, **k: (given.append(k.get("first")), original(*a, **k))[1])
+        train(str(recipe), settings(dataset, tmp_path / "run", "data.known=first", *shown))
+    assert [value if value is None else tuple(value.shape) for value in given] == [None, (1, 3, 1, 16, 24)]
+    with pytest.raises(UserError, match="data.known=first a video needs a first frame"):
+        train(str(recipe), settings(dataset, tmp_path / "run", "data.known=first", "data.images=0", *shown))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,12 +76,21 @@ class Samples:
         data = self._recipe.data
         for number in range(self._ranks.rank * each, (self._ranks.rank + 1) * each):
             prompt = prompts[number % len(prompts)]
-            draws = [Draws(self._settings.seed, 0, "samples", number)]
-            latents = base.generate(
-                self._stage, self._recipe, [prompt], draws, frames=data.frames, size=data.shapes[0].size
-            )
+            first = None
+            if data.known == "first":  # the model never saw a clip without: it draws one, as a single frame
+                first = pictures.as_numbers(self._film(self._drawn(prompt, number, image=True)), self._ranks.device)[
+                    None
+                ]
+            latents = self._drawn(prompt, number, first=first)
             if number < len(prompts):  # the others keep ranks alike that have fewer
                 yield Made(prompt, {"": self._film(latents)})
+
+    def _drawn(self, prompt: str, number: int, **more: Any) -> torch.Tensor:
+        draws = [Draws(self._settings.seed, 0, "first frames" if more.get("image") else "samples", number)]
+        data = self._recipe.data
+        return base.generate(
+            self._stage, self._recipe, [prompt], draws, frames=data.frames, size=data.shapes[0].size, **more
+        )
 
     def _from_clips(self, kept: Kept) -> Iterator[Made]:
         wanted = min(self._settings.clips, kept.clips)
