@@ -1,7 +1,7 @@
 # make demo   the whole way on footage that the project makes itself (or FOOTAGE=dir)
 # make test   the tests        make lint   ruff and mypy        make bench   the measurements
 # make notebooks  runs the notebooks on the demo's output and renders them into docs/
-# make campaign   what takes minutes: kills in every phase and of trainers, and a run as a job of a Ray cluster
+# make campaign   what takes minutes: the longest tests, kills in every phase and of trainers, a run as a job of a Ray cluster
 # All of them install what they need into .venv; python3 (3.10 to 3.13) and make are all that must be there.
 
 PYTHON ?= python3
@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.captioner
 
 campaign: $(VENV)/.installed-dev $(VENV)-cluster/.installed
+	$(BIN)/python -m pytest -m campaign
 	$(BIN)/python -m benchmarks.chaos --kills 8 --films 5
 	$(VENV)-cluster/bin/python -m benchmarks.submit_job
 	$(BIN)/python -m benchmarks.lost_workers

@@ -46,7 +46,7 @@ PARTS = {
 PAINTED = 1
 """Seed of the films that are trained on."""
 JUDGED = 2026
-"""Seed of what models are judged on. It was not used while recipes were chosen."""
+"""Seed of what models are judged on. The published figures looked at it twice: a next report needs another."""
 SEEDS = 4
 """Videos of each held-out prompt."""
 CLIPS = 24

@@ -53,8 +53,8 @@ class Samples(Config):
 class Spikes(Config):
     """What happens when the loss of a step is far above what it was. A loss that is no finite number always stops."""
 
-    action: Literal["stop", "skip", "off"] = "stop"
-    """stop: end the run and name the samples. skip: leave the weights as they are in such a step. off: nothing."""
+    action: Literal["stop", "skip", "none"] = "stop"
+    """stop: end the run and name the samples. skip: leave the weights as they are in such a step. none: nothing."""
     factor: Annotated[float, Field(gt=1)] = 10.0
     """How many times the median it must be, and more than a model has that predicts zeros: 1 for the clips, and
     `train.image_weight` for the single frames; ours."""

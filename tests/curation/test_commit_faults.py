@@ -160,6 +160,7 @@ def test_disk_that_fails_at_any_call_never_vouches_for_what_is_not_there(tmp_pat
     assert _prove(Place(tmp_path / "out"), failing, ("", "old")) > 20
 
 
+@pytest.mark.campaign
 def test_object_store_that_fails_at_any_request_never_vouches_for_what_is_not_there(
     weak_bucket: tuple[str, Proxy],
 ) -> None:

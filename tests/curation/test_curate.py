@@ -108,6 +108,7 @@ def test_run_killed_in_every_phase_ends_in_the_same_files(dataset: Path, footage
     assert contents(out) == contents(dataset)
 
 
+@pytest.mark.campaign
 def test_one_phase_after_the_other_ends_in_the_same_files(
     dataset: Path, footage: Path, tmp_path: Path, reelmill: Reelmill
 ) -> None:
@@ -143,6 +144,7 @@ def test_other_recipe_is_refused_until_update_redoes_what_it_touches(
     assert {row["clip_id"] for row in samples(out)} == wanted
 
 
+@pytest.mark.campaign
 def test_growth_killed_anywhere_leaves_what_was_published_and_ends_in_the_same_files(
     tmp_path: Path, reelmill: Reelmill
 ) -> None:
@@ -263,6 +265,7 @@ class _Moody(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.campaign
 def test_source_that_was_unreachable_is_taken_in_by_retry(tmp_path: Path, reelmill: Reelmill) -> None:
     folder, out = tmp_path / "films", tmp_path / "out"
     folder.mkdir()

@@ -176,6 +176,7 @@ def throttled(weak_bucket: tuple[str, Proxy], monkeypatch: pytest.MonkeyPatch) -
     assert proxy.harmed >= 3
 
 
+@pytest.mark.campaign
 def test_run_from_s3_to_s3_through_faults_equals_one_on_disk(
     throttled: str, footage: Path, dataset: Path, reelmill: Reelmill
 ) -> None:

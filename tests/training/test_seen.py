@@ -219,7 +219,7 @@ def test_a_spike_is_far_above_the_median_of_the_windows_before() -> None:
     assert spikes.first(steps(1.0, 3.5, 3.7, 9.0)) == (2, [0])
     assert "step 7: the loss is 3.7, over the limit of 3.6" in str(spikes.error(7, steps(3.7)[0], ["a"]))
     assert Spikes(recipe_seen.Spikes(factor=3, windows=3), [0.1] * 3, least=2.0).first(steps(1.9, 2.1)) == (1, [0])
-    assert Spikes(recipe_seen.Spikes(action="off", windows=3), [1.0] * 3).first(steps(1e9)) is None
+    assert Spikes(recipe_seen.Spikes(action="none", windows=3), [1.0] * 3).first(steps(1e9)) is None
 
 
 def test_a_spike_or_nan_comes_from_the_ranks_that_have_it() -> None:

@@ -37,7 +37,7 @@ class Spikes:
     @property
     def limit(self) -> float:
         """The largest loss that is no spike; infinite without enough windows to tell, and where none is looked for."""
-        if self.settings.action == "off" or len(self._windows) < self.settings.windows:
+        if self.settings.action == "none" or len(self._windows) < self.settings.windows:
             return math.inf
         return max(self._least, self.settings.factor * statistics.median(self._windows))
 
@@ -90,5 +90,5 @@ class Spikes:
         return UserError(
             f"step {step}: the loss is {loss:.4g}, over the limit of {self.limit:.4g} (train.spikes) by the median of "
             f"the lines before; its samples: {names}; look at these samples, or go on with train.spikes.action=skip "
-            "or off"
+            "or none"
         )
