@@ -95,7 +95,8 @@ def measure(
         out = Place(Path(folder, "out"))
         rows, addresses = ingest.withheld(rows)
         ingest.commit(out, recipe, rows)
-        return _Bench(recipe, out, addresses).measured(sources, rows, skipped, began + _FOR_SPLITTING * (until - began))
+        bench = _Bench(recipe, out, addresses | piece_of.places)
+        return bench.measured(sources, rows, skipped, began + _FOR_SPLITTING * (until - began))
 
 
 class _Bench:
@@ -188,7 +189,8 @@ class _Pieces:
 
     def __init__(self, recipe: Recipe, folder: Path, jail: Jail):
         self._recipe, self._folder, self._jail = recipe, folder, jail
-        self._count = 0
+        self.places: dict[str, str] = {}
+        """Where pieces are, by source id. Tables name the source itself, as those of a run do."""
 
     def __call__(
         self, probed: Probed, weight: float, excerpt_s: float, chance: np.random.Generator
@@ -197,16 +199,15 @@ class _Pieces:
         if row["kind"] == "image" or probed.seconds <= 1.5 * excerpt_s:
             return Source(probed, weight, probed.seconds, True), row
         start = float(chance.random()) * (probed.seconds - excerpt_s)
-        target = self._folder / f"{self._count}.mkv"
-        self._count += 1
+        target = self._folder / f"{len(self.places)}.mkv"
         with fetch.source(row["uri"], max_bytes=self._recipe.ingest.max_bytes) as media:
             found = self._jail.call(
                 "excerpt", media, _COPY_TIMEOUT_S, target=str(target), start_s=start, seconds=excerpt_s
             )
-        piece = row | {"uri": str(target)}
+        self.places[row["source_id"]] = str(target)
         if row.get("ranges"):
-            piece["ranges"] = _shifted(row["ranges"], found["start_s"], found["seconds"])
-        return Source(probed, weight, found["seconds"], False), piece
+            row = row | {"ranges": _shifted(row["ranges"], found["start_s"], found["seconds"])}
+        return Source(probed, weight, found["seconds"], False), row
 
 
 def _shifted(ranges: Sequence[Row], start_s: float, seconds: float) -> list[Row]:
