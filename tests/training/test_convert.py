@@ -348,9 +348,22 @@ def test_the_command_says_what_it_did(tmp_path: Path, base: dict[str, Tensor]) -
     assert told.exit_code == 0, told.output
     assert re.match(r".*lavie_base.pt: LaVie's base model, 352 keys, .* sha256 [0-9a-f]{64}\nwrote ", told.output)
     again = convert(str(tmp_path / "ours"), str(tmp_path / "back.pt"), to="lavie-base")
-    assert again[-1].startswith(
-        "LaVie's code computes something else with it: it has layout released and norms by clip"
+    assert again[-1] == (
+        "LaVie's code computes something else with it: it has layout released, norms by clip and positions "
+        "rotary_bias, this model was trained with layout released, norms by frame and positions rotary_bias"
     )
+
+
+def test_a_released_layout_has_no_word_for_other_positions(tmp_path: Path) -> None:
+    """They are without parameters, so that the keys alone do not tell."""
+    model = Model(
+        widths=(32, 32), attention=(True, False), layers=1, heads=2, groups=8, text_width=16, text_layers=1,
+        layout="released", norm="clip", positions="rotary",
+    )  # fmt: skip
+    Stage.build(model, "interpolation").save(tmp_path)
+    told = convert(str(tmp_path), str(tmp_path / "out.pt"), to="lavie-interpolation")
+    assert "norms by clip and positions none, this model was trained with" in told[-1]
+    assert told[-1].endswith("and positions rotary")
 
 
 def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, pipeline: Path) -> None:

@@ -83,11 +83,16 @@ def _lavie(opened: Opened, view: str, out: Path) -> list[str]:
     public = released.with_frequencies(tensors)
     weights.write(public, out)
     lines = [f"LaVie's {view} model, {len(public)} keys" + (" under `ema`" if out.suffix == ".pt" else "")]
-    theirs, ours = (("released", "clip"), (unet.form.layout, unet.form.norm))
-    if ours[1] == "frame" or (view == "interpolation" and ours[0] != theirs[0]):
+    ours = unet.form
+    if (
+        ours.norm == "frame"
+        or ours.positions != form.positions
+        or (view == "interpolation" and ours.layout != "released")
+    ):
         lines.append(
-            f"LaVie's code computes something else with it: it has layout {theirs[0]} and norms by {theirs[1]}, "
-            f"this model was trained with layout {ours[0]} and norms by {ours[1]}"
+            f"LaVie's code computes something else with it: it has layout released, norms by clip and positions "
+            f"{form.positions}, this model was trained with layout {ours.layout}, norms by {ours.norm} and positions "
+            f"{ours.positions}"
         )
     return lines
 
