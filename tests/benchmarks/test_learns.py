@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import shapes
-from benchmarks.learns import blended, falls_short, films, psnr, ssim
+from benchmarks.judged import blended, psnr, ssim
+from benchmarks.learns import falls_short, films
 
 
 @pytest.fixture(scope="module")
