@@ -1,7 +1,8 @@
 # make demo   the whole way on footage that the project makes itself (or FOOTAGE=dir)
 # make test   the tests        make lint   ruff and mypy        make bench   the measurements
 # make notebooks  runs the notebooks on the demo's output and renders them into docs/
-# make campaign   what takes minutes: the longest tests, kills in every phase and of trainers, a run as a job of a Ray cluster
+# make campaign   what takes minutes: the longest tests, kills in every phase and of trainers, a run as a job of a Ray cluster,
+#                 and whether tiny models learn (a second time it goes on where the first ended)
 # All of them install what they need into .venv; python3 (3.10 to 3.13) and make are all that must be there.
 
 PYTHON ?= python3
@@ -34,6 +35,7 @@ campaign: $(VENV)/.installed-dev $(VENV)-cluster/.installed
 	$(BIN)/python -m benchmarks.chaos --kills 8 --films 5
 	$(VENV)-cluster/bin/python -m benchmarks.submit_job
 	$(BIN)/python -m benchmarks.lost_workers
+	$(BIN)/python -m benchmarks.learns --check --work build/learns
 
 # The rendered copies in docs/, of the demo's output.
 notebooks: $(VENV)/.installed-dev
@@ -41,7 +43,7 @@ notebooks: $(VENV)/.installed-dev
 	$(BIN)/jupyter nbconvert --log-level WARN --execute --to markdown --output-dir docs/notebooks notebooks/*.ipynb
 
 clean:
-	rm -rf $(VENV) $(VENV)-cluster demo-out
+	rm -rf $(VENV) $(VENV)-cluster demo-out build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \

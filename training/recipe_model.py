@@ -16,7 +16,7 @@ from training.recipe_data import Positive
 View = Literal["base", "interpolation", "vsr"]
 NormScope = Literal["frame", "clip", "all"]
 Layout = Literal["paper", "released"]
-Positions = Literal["rotary_bias", "rotary", "none"]
+Positions = Literal["rotary_bias", "rotary", "sinusoidal", "none"]
 
 
 class Model(Config):
@@ -44,7 +44,8 @@ class Model(Config):
     positions: Positions | None = None
     """How temporal attention knows the order of frames; that of `init` unless given, or that of the released code.
 
-    rotary_bias: rotary positions and a learned bias for each distance. rotary: as the paper has it. none: as the
+    rotary_bias: rotary positions and a learned bias for each distance. rotary: as the paper has it. sinusoidal: the
+    frame's own place, as in AnimateDiff, by which small models learn which way things move; not LaVie's. none: as the
     released interpolation, which is the default for that layout."""
     spatial: Literal["trained", "frozen"] | None = None
     """Whether layers without time learn. Unless given, they are frozen in the view vsr where it starts from weights

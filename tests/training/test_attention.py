@@ -34,6 +34,13 @@ def bucket(ahead: int) -> int:
     return row + (16 if ahead > 0 else 0)
 
 
+def numbered(frames: int, width: int) -> torch.Tensor:
+    """Sines, then cosines, of the frames' numbers (arXiv 1706.03762 §3.5), float64 (frames, width)."""
+    angles = [[p * 10_000.0 ** (-2 * i / width) for i in range(width // 2)] for p in range(frames)]
+    turns = torch.tensor(angles, dtype=torch.float64)
+    return torch.cat((turns.sin(), turns.cos()), dim=1)
+
+
 def reference(layer: TemporalAttention, x: torch.Tensor, *, rotates: bool, biased: bool) -> torch.Tensor:
     """One sequence (frames, width) through the layer, head by head, all in float64."""
     x = x.double()
@@ -82,14 +89,24 @@ def test_the_bias_of_each_distance_is_its_row_of_the_table() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("positions", ["rotary_bias", "rotary", "none"])
+@pytest.mark.parametrize("positions", ["rotary_bias", "rotary", "sinusoidal", "none"])
 @pytest.mark.parametrize(("frames", "width", "heads"), [(1, 16, 2), (16, 80, 2), (61, 16, 2)])
 def test_attention_over_time_is_that_of_the_reference(frames: int, width: int, heads: int, positions: str) -> None:
     layer = awake(TemporalAttention(width, heads, positions))
     x = torch.randn(3, frames, width)
-    rotates, biased = positions != "none", positions == "rotary_bias"
-    expected = torch.stack([reference(layer, sequence, rotates=rotates, biased=biased) for sequence in x])
+    rotates, biased = positions in ("rotary_bias", "rotary"), positions == "rotary_bias"
+    read = x + numbered(frames, width) if positions == "sinusoidal" else x
+    expected = torch.stack([reference(layer, sequence, rotates=rotates, biased=biased) for sequence in read])
     torch.testing.assert_close(layer(x).double(), expected, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", ["rotary_bias", "rotary", "sinusoidal", "none"])
+def test_only_positions_that_are_not_relative_tell_frames_apart_that_are_alike(positions: str) -> None:
+    layer = awake(TemporalAttention(16, 2, positions))
+    out = layer(torch.randn(1, 1, 16).expand(1, 5, 16))
+    apart = (out - out[:, :1]).abs().amax(-1)[0, 1:]
+    assert (apart > 1e-3).all() if positions == "sinusoidal" else (apart < 1e-5).all()
 
 
 @torch.no_grad()

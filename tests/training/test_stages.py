@@ -26,7 +26,7 @@ TINY = Model(
 FORMS = [
     Form(),
     Form(norm="clip", known=True),
-    Form(view="interpolation"),
+    Form(view="interpolation", positions="sinusoidal"),
     Form(view="interpolation", layout="released", positions="none", norm="clip"),
     Form(view="vsr"),
     Form(view="vsr", layout="released", norm="clip"),

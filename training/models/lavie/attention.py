@@ -1,4 +1,4 @@
-"""Attention over time with rotary positions and a relative bias, and the sparse one of LaVie's interpolation."""
+"""Attention over time with the ways to tell frames apart, and the sparse one of LaVie's interpolation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import torch
 from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,6 +42,22 @@ def rotary(x: Tensor) -> Tensor:
     even, odd = x[..., :dims:2].float(), x[..., 1:dims:2].float()
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
     return torch.cat((turned.to(x.dtype), x[..., dims:]), dim=-1)
+
+
+def places(x: Tensor) -> Tensor:
+    """Sines and cosines of each frame's number (Vaswani et al., arXiv 1706.03762, §3.5).
+
+    AnimateDiff (arXiv 2307.04725, §4.2) adds them to what its temporal attention reads, values too. Positions that are
+    relative cannot tell frames apart that look alike: their weights sum to one whatever they are.
+
+    Args:
+        x: (..., frames, width).
+
+    Returns:
+        (frames, width), the dtype of `x`.
+    """
+    numbers = torch.arange(x.shape[-2], device=x.device)
+    return get_timestep_embedding(numbers, x.shape[-1], downscale_freq_shift=0).to(x.dtype)
 
 
 class RelativeBias(nn.Module):
@@ -83,7 +100,8 @@ class TemporalAttention(nn.Module):
     def __init__(self, width: int, heads: int, positions: Positions = "rotary_bias"):
         super().__init__()
         self.heads = heads
-        self.rotary = positions != "none"
+        self.rotary = positions in ("rotary_bias", "rotary")
+        self.sinusoidal = positions == "sinusoidal"
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(width, width, bias=False)
         self.to_v = nn.Linear(width, width, bias=False)
@@ -95,6 +113,8 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, frames, width) to the same shape. Logits and softmax are fp32, also under autocast."""
+        if self.sinusoidal:
+            x = x + places(x)
         query, key, value = (_heads(layer(x), self.heads).float() for layer in (self.to_q, self.to_k, self.to_v))
         with torch.autocast(x.device.type, enabled=False):
             query = query * query.shape[-1] ** -0.5
