@@ -50,7 +50,7 @@ JUDGES = {"base": judged.base, "interpolation": judged.interpolation, "vsr": jud
 PAINTED = 1
 """Seed of the films that are trained on."""
 JUDGED = 1127
-"""Seed of what models are judged on. A next report needs another, for settings were changed after seeing this one's."""
+"""Seed of what models are judged on. Settings that change after seeing its figures need another."""
 LEAST = {"colour": 0.9, "direction": 0.7, "both": 0.7}
 """What `--check` wants of the base model's shares; chance is 0.17, 0.25 and 0.04."""
 
