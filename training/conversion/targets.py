@@ -90,7 +90,7 @@ def _lavie(opened: Opened, view: str, out: Path) -> list[str]:
         or (view == "interpolation" and ours.layout != "released")
     ):
         lines.append(
-            f"LaVie's code computes something else with it: it has layout released, norms by clip and positions "
+            "LaVie's code computes something else with it: it has layout released, norms by clip and positions "
             f"{form.positions}, this model was trained with layout {ours.layout}, norms by {ours.norm} and positions "
             f"{ours.positions}"
         )
